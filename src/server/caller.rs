@@ -116,6 +116,8 @@ enum Upgrade {
 /// A pending call. Our services are always ready: then only their future waits, and the request takes no room beside
 /// it.
 pub(super) enum Call<S: Serve> {
+    /// One that begins when it is polled.
+    Later(Option<Box<(S, Request)>>),
     Called(S::Future),
     Waiting(Pin<Box<Oneshot<S, Request>>>),
 }
@@ -324,6 +326,11 @@ impl<B: Body + Unpin> Body for Carried<B> {
 }
 
 impl<S: Serve> Call<S> {
+    /// Calls the service as soon as it is polled.
+    pub(super) fn once_polled(service: S, request: Request) -> Self {
+        Self::Later(Some(Box::new((service, request))))
+    }
+
     /// Calls the service.
     pub(super) fn new(mut service: S, request: Request) -> Self {
         // No wake-up is needed from a service that is not ready: `oneshot` asks it again.
@@ -338,7 +345,15 @@ impl<S: Serve> Future for Call<S> {
     type Output = Answer<S>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        if let Self::Later(asked) = this
+            && let Some(asked) = asked.take()
+        {
+            *this = Self::new(asked.0, asked.1);
+        }
+        match this {
+            // It was polled once, and has become another.
+            Self::Later(_) => Poll::Pending,
             Self::Called(called) => Pin::new(called).poll(cx),
             Self::Waiting(waiting) => waiting.as_mut().poll(cx),
         }

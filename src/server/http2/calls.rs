@@ -46,7 +46,9 @@ where
         let (request, asked) = message::read(request, || Progress::terms(&progress));
         let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
         Calling {
-            call: Call::new((self.make)(info), request),
+            // Not here: hyper may have read in one go that an earlier request was given up, and this one. The earlier one's
+            // future, woken before, is polled and dropped before.
+            call: Call::once_polled((self.make)(info), request),
             connection: self.info.patience.clone(),
             progress,
             asked,

@@ -66,9 +66,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Frames<T> {
         stream: u32,
         payload: &[u8],
     ) -> io::Result<()> {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let head = [&len[1..], &[kind.0, flags], &stream.to_be_bytes()].concat();
-        self.0.write_all(&[&head, payload].concat()).await?;
+        self.0.write_all(&frame(kind, flags, stream, payload)).await?;
         self.0.flush().await
     }
 
@@ -172,4 +170,9 @@ pub(super) fn header(name: &str, value: &str) -> Vec<u8> {
         bytes
     };
     [vec![0], text(name), text(value)].concat()
+}
+
+pub(super) fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&len[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
 }

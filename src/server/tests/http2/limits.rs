@@ -1,6 +1,6 @@
 //! What a client of HTTP/2 may not do.
 
-use super::frames::{END_HEADERS, END_STREAM, INITIAL_WINDOW, header, request};
+use super::frames::{END_HEADERS, END_STREAM, INITIAL_WINDOW, frame, header, request};
 use super::*;
 use crate::address::TrustedProxy;
 
@@ -87,6 +87,39 @@ async fn a_proxy_in_front_gives_up_as_many_requests_as_its_clients_do() {
     }
     frames.write(Kind::PING, 0, 0, &[7; 8]).await;
     frames.until(Kind::PING).await;
+}
+
+/// Two polls of a session: the second would answer the first, for a client that has gone.
+#[tokio::test]
+async fn a_request_that_was_given_up_ends_before_the_one_behind_it_begins() {
+    let (asked, answered) =
+        (Arc::new(tokio::sync::Notify::new()), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let (seen, said) = (Arc::clone(&asked), Arc::clone(&answered));
+    let server = Running::start(h2c(), move |request: Request| {
+        let (path, seen, said) = (request.uri().path().to_owned(), Arc::clone(&seen), Arc::clone(&said));
+        seen.notify_waiters();
+        let replaced = seen.notified_owned();
+        async move {
+            replaced.await;
+            said.lock().unwrap().push(path);
+            Ok::<_, Infallible>(Response::new(Full::from("replaced")))
+        }
+    });
+    let mut frames = Frames::connect(&server, &[]).await;
+    frames.0.set_nodelay(true).unwrap();
+    for stream in [1, 5, 9, 13] {
+        frames.get(stream, "/gone").await;
+        frames.write(Kind::PING, 0, 0, &[7; 8]).await;
+        frames.until(Kind::PING).await;
+        let block = request("GET", "/next", "x");
+        let behind = frame(Kind::HEADERS, END_STREAM | END_HEADERS, stream + 2, &block);
+        frames.0.write_all(&[frame(Kind::RESET, 0, stream, &[0, 0, 0, 8]), behind].concat()).await.unwrap();
+        frames.write(Kind::PING, 0, 0, &[7; 8]).await;
+        frames.until(Kind::PING).await;
+        asked.notify_waiters();
+        assert_eq!(frames.body(stream + 2).await, b"replaced");
+    }
+    assert_eq!(*answered.lock().unwrap(), ["/next"; 4]);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::meter::Reload;
 use crate::server::Open;
 use crate::service::Current;
 use crate::service::admin::{Control, Fault, Reloading};
-use crate::succession::{notify_ready, notify_reloading};
+use crate::succession::{notify_reloaded, notify_reloading};
 
 /// What runs, as far as a new configuration replaces it.
 pub(super) struct Reloader {
@@ -78,7 +78,8 @@ impl Reloader {
                 }
                 () = sleep(if is_watching { every } else { PAST_PACE }) => {
                     self.forget_past();
-                    if is_watching && self.watch.look().await {
+                    // What is written once this process ends is for the next one.
+                    if is_watching && !self.is_ending() && self.watch.look().await {
                         tracing::info!("a file has changed");
                         let _told = self.reload();
                     }
@@ -89,10 +90,16 @@ impl Reloader {
 
     /// Takes the configuration over, or says why not.
     fn reload(&mut self) -> Result<(), Vec<Fault>> {
-        notify_reloading();
+        // From a process that ends, systemd would take it for news of the one that follows.
+        let is_told = !self.is_ending();
+        if is_told {
+            notify_reloading();
+        }
         let files = self.watch.now();
         let outcome = self.next();
-        notify_ready();
+        if is_told && !self.is_ending() {
+            notify_reloaded();
+        }
         // What was refused is tried again only once it is something else.
         self.watch = Watch::new(&self.config.borrow(), &self.origin, files);
         let metrics = &self.wiring.metrics;
@@ -119,8 +126,12 @@ impl Reloader {
         }
     }
 
+    fn is_ending(&self) -> bool {
+        self.ends.iter().any(CancellationToken::is_cancelled)
+    }
+
     fn next(&mut self) -> Result<(), Refused> {
-        if self.ends.iter().any(CancellationToken::is_cancelled) {
+        if self.is_ending() {
             return Err(Refused::Ending);
         }
         let before = Arc::clone(&self.config.borrow());
@@ -129,6 +140,10 @@ impl Reloader {
         let certified = self.certified.as_ref().map(|now| now.prepare(&config)).transpose()?;
         let running = self.wiring.next(&config, &self.current.load())?;
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
+        if self.is_ending() {
+            // The end may have begun meanwhile.
+            return Err(Refused::Ending);
+        }
 
         // Nothing fails from here on.
         self.current.load().gone_from(&running).for_each(|gone| gone.abandon());

@@ -26,7 +26,7 @@ mod words;
 pub use activation::{Activated, ActivationError};
 pub use folder::{Folder, Own, PATH_LEN_MAX, node_of, socket};
 pub use handover::{Conversation, Heir, Listening};
-pub use notify::{notify_alive, notify_ready, notify_reloading, notify_stopping};
+pub use notify::{notify_alive, notify_ready, notify_reloaded, notify_reloading, notify_stopping};
 pub use settings::Settings;
 pub use start::Started;
 pub use words::{Wish, read_wish};

@@ -14,12 +14,18 @@ pub fn notify_ready() {
     notify(&format!("READY=1\nMAINPID={}", std::process::id()));
 }
 
-/// Reports that this process reads its configuration again; [`notify_ready`] follows.
+/// Reports that this process reads its configuration again; [`notify_reloaded`] follows.
 pub fn notify_reloading() {
     // systemd compares it with when it sent its signal.
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
     notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
+/// Reports that the configuration was read, and taken over or refused. It names no main process: a successor may have become it
+/// meanwhile.
+pub fn notify_reloaded() {
+    notify("READY=1");
 }
 
 /// Reports that this process stops, and with it the service.
@@ -64,9 +70,15 @@ fn send(to: &OsStr, state: &str) -> io::Result<()> {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(to)?,
     };
-    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to)?;
+    let socket = UnixDatagram::unbound()?;
+    // The runtime's threads wait as well.
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.send_to_addr(state.as_bytes(), &to)?;
     Ok(())
 }
+
+/// A supervisor that takes nothing any more does not hold this process up.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -103,5 +115,19 @@ mod tests {
             assert_eq!(&heard[..len], b"READY=1");
         }
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_supervisor_that_takes_nothing_is_not_waited_for() {
+        let name = format!("polliwog-notify-full-{}", std::process::id());
+        let hidden = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+        let _socket = UnixDatagram::bind_addr(&hidden).unwrap();
+        let filler = UnixDatagram::unbound().unwrap();
+        filler.set_nonblocking(true).unwrap();
+        while filler.send_to_addr(b"WATCHDOG=1", &hidden).is_ok() {}
+        assert_eq!(
+            send(format!("@{name}").as_ref(), "READY=1").unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
     }
 }

@@ -60,6 +60,8 @@ impl World {
     }
 }
 
+mod at_once;
+
 const ROUTE: &str = "path = \"/engine.io/\"";
 
 #[test]

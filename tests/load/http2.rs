@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -14,7 +13,8 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+
+use crate::polling::{Ask, Session};
 
 /// A load that runs until it is told to finish.
 pub(crate) struct Http2Load {
@@ -40,10 +40,8 @@ impl Http2Load {
             runtime.block_on(async move {
                 let mut counted = Counted::default();
                 let pages: Vec<_> = (0..pages).map(|_| Arc::new(Page::at(address))).collect();
-                let begin = |page: &Arc<Page>| {
-                    let session = Session { page: Arc::clone(page), target: String::new() };
-                    tokio::spawn(session.run(Arc::clone(&told)))
-                };
+                let begin =
+                    |page: &Arc<Page>| tokio::spawn(Session::at(Arc::clone(page)).run(Arc::clone(&told)));
                 let running: Vec<_> =
                     pages.iter().flat_map(|page| (0..sessions).map(move |_| page)).map(begin).collect();
                 for session in running {
@@ -99,8 +97,9 @@ impl Page {
         }
         (shared.sender.clone().unwrap(), shared.generation)
     }
+}
 
-    /// Returns the body of a response.
+impl Ask for Page {
     async fn ask(&self, method: Method, target: &str, body: String) -> String {
         let mut used_up = None;
         loop {
@@ -132,62 +131,3 @@ fn was_not_served(error: &hyper::Error) -> bool {
     let _ = write!(said, "{error:?}");
     error.is_canceled() || error.is_closed() || said.contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
-
-struct Session {
-    page: Arc<Page>,
-    target: String,
-}
-
-impl Session {
-    /// Runs it until it is told to stop. Returns how many messages came back.
-    async fn run(mut self, stop: Arc<AtomicBool>) -> u64 {
-        let open = self.page.ask(Method::GET, POLLING, String::new()).await;
-        let id = open.split('"').nth(3).expect("an open packet");
-        self.target = format!("{POLLING}&sid={id}");
-        self.post("40").await;
-        while !self.poll().await.iter().any(|packet| packet.starts_with("40")) {}
-        let (this, mut sent, mut received) = (&self, 0, 0);
-        let sending = async {
-            while !stop.load(Ordering::Relaxed) {
-                this.post(&format!("42[\"echo\",{sent}]")).await;
-                sent += 1;
-                // The pace of the load.
-                sleep(Duration::from_millis(200)).await;
-            }
-            this.post(LAST).await;
-        };
-        let receiving = async {
-            loop {
-                for packet in this.poll().await {
-                    if packet == LAST {
-                        return;
-                    } else if packet == "2" {
-                        this.post("3").await;
-                    } else if packet != "6" {
-                        assert_eq!(packet, format!("42[\"echo\",{received}]"));
-                        received += 1;
-                    }
-                }
-            }
-        };
-        tokio::join!(sending, receiving);
-        assert_eq!(received, sent);
-        self.post("1").await;
-        received
-    }
-
-    async fn post(&self, packet: &str) {
-        assert_eq!(self.page.ask(Method::POST, &self.target, packet.to_owned()).await, "ok");
-    }
-
-    async fn poll(&self) -> Vec<String> {
-        let poll = self.page.ask(Method::GET, &self.target, String::new());
-        let packets = timeout(PATIENCE, poll).await.expect("a poll is answered in time");
-        packets.split('\u{1e}').map(str::to_owned).collect()
-    }
-}
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
-const LAST: &str = "42[\"echo\",\"last\"]";
-/// Longer than the interval of pings.
-const PATIENCE: Duration = Duration::from_mins(1);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::dialects::Loads;
 use crate::http2::Http2Load;
+use crate::sockets::{Entrance, PROXY_1, PROXY_2, SocketLoad, To};
 use crate::support::{Proxy, free_port, self_signed};
 
 #[test]
@@ -19,18 +21,25 @@ fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
     let loads = Loads::start(&processes.proxy, 16, restarts * 3 / 2 + 3);
     let secure = Loads::start_secure(processes.secure, &processes.certificate, 4, restarts * 3 / 2 + 3);
     let http2 = Http2Load::start(processes.proxy.address, 3, 6);
+    let sockets = SocketLoad::start(processes.entrances(), 2);
     processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
     for count in 1..=restarts {
         processes.succeed(count);
         // Some sessions begin in each of the processes.
         thread::sleep(Duration::from_millis(500));
     }
-    let http2 = http2.finish();
+    let (http2, sockets) = (http2.finish(), sockets.finish());
     loads.finish(&processes.proxy, restarts * 20);
     secure.finish(&processes.proxy, restarts * 5);
     // Each page was told by each process that it should come back.
     assert!(http2.messages > restarts * 18 && http2.moves >= restarts * 3, "{http2:?}");
+    // Six sessions and three WebSockets that stay, each with as many messages, and a connection for each request of half of the sessions.
+    assert!(sockets.messages > restarts * 9 && sockets.sockets > restarts * 2, "{sockets:?}");
+    assert!(sockets.connections > restarts * 9, "{sockets:?}");
     processes.end();
+    for socket in ["local", "both"] {
+        assert!(!processes.folder.join(format!("in/{socket}.sock")).exists(), "the last one removes it");
+    }
     assert_eq!(processes.lines("stopped clean=true"), restarts + 1, "{}", processes.proxy.log());
 }
 
@@ -40,6 +49,8 @@ struct Processes {
     /// Its listener with TLS.
     secure: SocketAddr,
     certificate: PathBuf,
+    /// Its listener behind the PROXY protocol.
+    proxied: SocketAddr,
     folder: PathBuf,
 }
 
@@ -47,13 +58,28 @@ impl Processes {
     fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("polliwog-load-{}", std::process::id()));
         let _absent = fs::remove_dir_all(&folder);
-        let (secure, (tls, certificate)) = (free_port(), self_signed());
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(folder.join("in")).unwrap();
+        let (secure, proxied, (tls, certificate)) = (free_port(), free_port(), self_signed());
+        let at = folder.display();
         let section = format!(
-            "h2c = true\n[[listeners]]\nname = 'secure'\nlisten = ['{secure}']\n\
-             {tls}\n[succession]\ndirectory = '{}'\nlinger = '10m'\n",
-            folder.display()
+            "h2c = true\ntrusted_proxies = ['unix', '127.0.0.0/8']\n\
+             [[listeners]]\nname = 'secure'\nlisten = ['{secure}']\n{tls}\n\
+             [[listeners]]\nname = 'proxied'\nlisten = ['{proxied}']\nproxy_protocol = true\n\
+             [[listeners]]\nname = 'local'\nlisten = ['unix:{at}/in/local.sock']\n\
+             [[listeners]]\nname = 'both'\nlisten = ['unix:{at}/in/both.sock']\nproxy_protocol = true\n{tls}\n\
+             [succession]\ndirectory = '{at}'\nlinger = '10m'\n"
         );
-        Self { proxy: Proxy::of_all_dialects(&section), secure, certificate, folder }
+        Self { proxy: Proxy::of_all_dialects(&section), secure, certificate, proxied, folder }
+    }
+
+    /// Returns its listeners behind other proxies.
+    fn entrances(&self) -> Vec<Entrance> {
+        let file = |name: &str| To::File(self.folder.join("in").join(name));
+        vec![
+            Entrance { to: To::Port(self.proxied), header: PROXY_1, ca: None },
+            Entrance { to: file("local.sock"), header: b"", ca: None },
+            Entrance { to: file("both.sock"), header: PROXY_2, ca: Some(self.certificate.clone()) },
+        ]
     }
 
     /// Has the youngest process start its successor, and waits until that one serves.

@@ -48,10 +48,14 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
         Ok(cli) => cli,
         Err(answer) => return print_answer(&answer),
     };
-    let load_config = |own: ConfigFile| {
+    let load_config = |own: ConfigFile, use_of: Use| {
         let named = own.config.as_deref().or(cli.file.config.as_deref());
         let env: Vec<_> = env.collect();
-        match Config::load(named, env.iter().cloned()) {
+        let loaded = match use_of {
+            Use::Check => Config::load_to_check(named, env.iter().cloned()),
+            Use::Run => Config::load(named, env.iter().cloned()),
+        };
+        match loaded {
             Ok((config, source)) => Ok((config, Origin { source, env })),
             Err(error) => Err(refuse(&error)),
         }
@@ -62,7 +66,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
         Command::Load { options, .. } => load(options),
-        Command::Check { file, cluster, against } => match load_config(file) {
+        Command::Check { file, cluster, against } => match load_config(file, Use::Check) {
             Ok((config, origin)) => {
                 let mut code = check(&config, &origin.source);
                 if let Some(admin) = against.filter(|_| code == ExitCode::SUCCESS) {
@@ -74,7 +78,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
         },
         Command::Run(file) => {
             // A signal may come at any moment, so its handler is installed before the configuration is read.
-            let started = prepare().and_then(|run| load_config(file).map(|loaded| (run, loaded)));
+            let started = prepare().and_then(|run| load_config(file, Use::Run).map(|loaded| (run, loaded)));
             match started {
                 Ok((run, (config, origin))) => run(config, origin),
                 Err(code) => code,
@@ -104,7 +108,7 @@ enum Command<L: Args> {
         /// Ask the nodes of the cluster as well, and print what a balancer may know.
         #[arg(long)]
         cluster: bool,
-        /// Ask a running proxy, by its admin listener, whether it could reload this.
+        /// Ask a running proxy, by its admin listener (http://127.0.0.1:9090, unix:/run/admin.sock), whether it could reload this.
         #[arg(long, value_name = "URL")]
         against: Option<String>,
     },
@@ -116,6 +120,13 @@ enum Command<L: Args> {
         #[command(flatten)]
         options: L,
     },
+}
+
+/// What a configuration is loaded for.
+#[derive(Clone, Copy)]
+enum Use {
+    Check,
+    Run,
 }
 
 // Stands before and behind the commands that read a file, and is no option of the one that reads none.

@@ -59,6 +59,30 @@ fn check_summarizes_a_good_file() {
 }
 
 #[test]
+fn check_finds_a_socket_without_a_folder() {
+    let place = Place::new("sockets");
+    let (there, gone) = (place.0.join("a.sock"), place.0.join("gone/a.sock"));
+    let of = |public: &PathBuf, admin: &PathBuf| {
+        format!(
+            "[server]\nlisten = 'unix:{}'\n[admin]\nlisten = 'unix:{}'\n{GOOD}",
+            public.display(),
+            admin.display()
+        )
+    };
+    let place = place.write("config.toml", of(&there, &there.with_extension("admin")));
+    assert_eq!(code(&place.polliwog(&["check"], &[])), 0);
+    let place = place.write("config.toml", of(&gone, &gone.with_extension("admin")));
+    let output = place.polliwog(&["check"], &[]);
+    let faults = format!(
+        "config.toml:2:10: server.listen: cannot listen on unix:{}: its folder is missing\n\
+         config.toml:4:10: admin.listen: cannot listen on unix:{}: its folder is missing\n",
+        gone.display(),
+        gone.with_extension("admin").display()
+    );
+    assert_eq!((code(&output), err(&output)), (78, &*faults));
+}
+
+#[test]
 fn check_accepts_the_file_on_either_side_of_the_command() {
     let two = format!("{GOOD}[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']\n");
     let place = Place::new("named").write("other.toml", two).write("config.toml", "not this one");

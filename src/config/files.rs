@@ -2,6 +2,7 @@
 //! the others.
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -9,6 +10,7 @@ use super::fault::{Problem, Sink};
 use super::origin::Source;
 use super::tree::{Node, Value};
 use crate::acme::Storage;
+use crate::address::ListenAddress;
 use crate::chain::Chain;
 use crate::cluster::Tls;
 use crate::server::ListenerSettings;
@@ -52,6 +54,19 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     }
 }
 
+/// Reports each Unix socket that has no folder. Only where nothing is about to listen: a supervisor may hand over a socket that this
+/// process does not see.
+pub(super) fn check_folders(config: &Config, tree: &Node, sink: &Sink) {
+    for listener in &config.server.listeners {
+        let (table, key) = table_of(listener, tree);
+        for address in &listener.listen {
+            let listen = table.get("listen").unwrap_or(table);
+            report_at(check_folder(address), listen, format!("{key}.listen"), sink);
+        }
+    }
+    report(check_folder(&config.admin.listen), tree, &["admin", "listen"], sink);
+}
+
 impl Config {
     /// Returns the certificates, with their keys, that are shown to clients, nodes and backends. Of those that are ordered,
     /// some may not be there yet.
@@ -85,6 +100,17 @@ impl Config {
         }
         files.extend(self.upstreams.values().flat_map(upstream::Settings::files).map(Path::to_owned));
         files
+    }
+}
+
+fn check_folder(address: &ListenAddress) -> io::Result<()> {
+    match address {
+        ListenAddress::Ip(_) => Ok(()),
+        ListenAddress::Unix(path) if path.parent().is_some_and(Path::is_dir) => Ok(()),
+        ListenAddress::Unix(_) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("cannot listen on {address}: its folder is missing"),
+        )),
     }
 }
 

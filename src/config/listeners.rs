@@ -14,7 +14,7 @@ use super::table::Table;
 use super::tls;
 use super::tree::{Node, show_text};
 use super::values::{HOUR, MS, Wrong, count, duration, flag, listen_address, mode, proxy, text};
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, TrustedProxy};
 use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
 use crate::tls::TlsFiles;
@@ -131,10 +131,10 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
     read_rows(SERVER, &server, &mut settings);
     let mut short = Written { name: Some(ListenerSettings::DEFAULT.into()), ..Written::default() };
     read_rows(SHORT, &server, &mut short);
-    let has_proxies = !settings.trusted_proxies.is_empty();
-    short.judge(&server, has_proxies);
+    let proxies = settings.trusted_proxies.clone();
     let Some(items) = root.get("listeners").map(|node| tables(node, "listeners", sink)) else {
-        settings.listeners = vec![short.over(ListenerSettings::default(), &server, "server", &mut taken)];
+        let default = ListenerSettings::default();
+        settings.listeners = vec![short.over(default, &server, "server", &mut taken, &proxies)];
         return (settings, taken);
     };
     settings.listeners.clear();
@@ -142,7 +142,7 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
     // Nothing listens at an address that nobody wrote.
     if server.get("listen").is_some() {
         let default = ListenerSettings::default();
-        settings.listeners.push(short.over(default, &server, "server", &mut taken));
+        settings.listeners.push(short.over(default, &server, "server", &mut taken, &proxies));
     } else {
         for key in
             ["tls", "socket_mode", "proxy_protocol"].into_iter().filter(|key| server.get(key).is_some())
@@ -157,7 +157,6 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
         let key = format!("listeners[{index}]");
         let (table, mut written) = (root.within(item, key.clone(), Section::Listener), Written::default());
         read_rows(LISTENER, &table, &mut written);
-        written.judge(&table, has_proxies);
         if table.get("listen").is_none() {
             table.report_missing("listen");
         }
@@ -170,20 +169,12 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
         written.judge_http2(&table);
         let unset = ListenerSettings::at(&name, Vec::new());
         let written = Written { http2: written.http2.or(http2), h2c: written.h2c.or(h2c), ..written };
-        settings.listeners.push(written.over(unset, &table, &key, &mut taken));
+        settings.listeners.push(written.over(unset, &table, &key, &mut taken, &proxies));
     }
     (settings, taken)
 }
 
 impl Written {
-    /// Reports what would have anybody say who the client is.
-    fn judge(&self, table: &Table<'_>, has_proxies: bool) {
-        if self.proxy_protocol && !has_proxies {
-            let expected = "server.trusted_proxies beside it: the proxies that send the headers";
-            table.report("proxy_protocol", "true".to_owned(), expected);
-        }
-    }
-
     /// Reports what is switched on in vain.
     fn judge_http2(&self, table: &Table<'_>) {
         if self.http2 == Some(true) && table.get("tls").is_none() {
@@ -201,6 +192,7 @@ impl Written {
         table: &Table<'_>,
         key: &str,
         taken: &mut Vec<Taken>,
+        proxies: &[TrustedProxy],
     ) -> ListenerSettings {
         let Self { name: _, listen, only_v6, socket_mode, proxy_protocol, tls, http2, h2c } = self;
         let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
@@ -209,6 +201,9 @@ impl Written {
         let addresses =
             listen.as_ref().map(|listen| listen.iter().map(|(_, address)| address.clone()).collect());
         let addresses: Vec<_> = addresses.unwrap_or(unset.listen);
+        if proxy_protocol && let Err(expected) = judge_proxies(proxies, &addresses) {
+            table.report("proxy_protocol", "true".to_owned(), &expected);
+        }
         for (index, (address, place)) in addresses.iter().zip(places).enumerate() {
             let one = Taken { key: key.clone(), address: address.clone(), only_v6 };
             if let Some(earlier) = taken.iter().find(|earlier| earlier.collides(&one))
@@ -225,6 +220,27 @@ impl Written {
         }
         let socket_mode = socket_mode.unwrap_or(unset.socket_mode);
         ListenerSettings { listen: addresses, only_v6, socket_mode, proxy_protocol, tls, http2, h2c, ..unset }
+    }
+}
+
+/// Returns which proxies are missing, if none would be allowed to send a PROXY header: anybody could say who the client is, and
+/// where only others are trusted, each connection would be refused.
+fn judge_proxies(proxies: &[TrustedProxy], addresses: &[ListenAddress]) -> Result<(), String> {
+    if proxies.is_empty() {
+        return Err("server.trusted_proxies beside it: the proxies that send the headers".to_owned());
+    }
+    let may_come_to = |address: &ListenAddress| {
+        proxies.iter().any(|proxy| match proxy {
+            TrustedProxy::Network(_) => address.ip().is_some(),
+            TrustedProxy::Unix => address.ip().is_none(),
+        })
+    };
+    match addresses.iter().find(|address| !may_come_to(address)) {
+        None => Ok(()),
+        Some(address) => {
+            let missing = if address.ip().is_some() { "a network" } else { "\"unix\"" };
+            Err(format!("{missing} in server.trusted_proxies: nobody else connects to {address}"))
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::fault::Faults;
+use super::fault::{Faults, Sink};
 use super::origin::{Origin, Source};
+use super::tree::Node;
 use super::{Config, files, fixed};
 use crate::fingerprint::read_again;
 
@@ -35,6 +36,28 @@ impl Config {
         path: Option<&Path>,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<(Self, Source), LoadError> {
+        Self::load_with(path, env, files::check)
+    }
+
+    /// Loads it to say whether it can be used, not to use it: a Unix socket without a folder is a fault as well.
+    ///
+    /// # Errors
+    /// As those of [`load`](Self::load).
+    pub fn load_to_check(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, Source), LoadError> {
+        Self::load_with(path, env, |config, tree, sink| {
+            files::check(config, tree, sink);
+            files::check_folders(config, tree, sink);
+        })
+    }
+
+    fn load_with(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (OsString, OsString)>,
+        check: impl FnOnce(&Self, &Node, &Sink),
+    ) -> Result<(Self, Source), LoadError> {
         let named = path.unwrap_or(Path::new(FILE_NAME));
         let (text, source) = match fs::read_to_string(named) {
             Ok(text) => (text, Source::File(named.to_owned())),
@@ -43,7 +66,7 @@ impl Config {
             }
             Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
         };
-        Ok((Self::parse_and(&text, &source.to_string(), env, files::check)?, source))
+        Ok((Self::parse_and(&text, &source.to_string(), env, check)?, source))
     }
 
     /// Loads what follows this configuration in a process that runs.

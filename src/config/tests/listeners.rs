@@ -117,8 +117,23 @@ fn listeners_that_cannot_be_together_are_faults() {
             faults.contains("proxy_protocol: found true, expected server.trusted_proxies beside it"),
             "{faults}"
         );
-        read(&format!("[server]\ntrusted_proxies = '10.0.0.1'\n{}", text.replace("[server]\n", ""))).unwrap();
+        let trusting = |proxies: &str, text: &str| {
+            read(&format!("[server]\ntrusted_proxies = {proxies}\n{}", text.replace("[server]\n", "")))
+        };
+        trusting("'10.0.0.1'", &text).unwrap();
+        // Nobody else can come there, and nobody who can is trusted.
+        let faults = trusting("'unix'", &text).unwrap_err();
+        assert!(faults.contains("expected a network in server.trusted_proxies: nobody else"), "{faults}");
     }
+    let local = "[server]\nlisten = ['127.0.0.1:1', 'unix:/run/a.sock']\nproxy_protocol = true\n";
+    read(&format!("{local}trusted_proxies = ['10.0.0.1', 'unix']\n")).unwrap();
+    let faults = read(&format!("{local}trusted_proxies = '0.0.0.0/0'\n")).unwrap_err();
+    assert!(
+        faults.contains(
+            "proxy_protocol: found true, expected \"unix\" in server.trusted_proxies: nobody else connects to unix:/run/a.sock"
+        ),
+        "{faults}"
+    );
     // Without IPv4, both can be bound.
     listeners(&second("name = 'b'\nlisten = '[::]:443'\nonly_v6 = true"));
 }

@@ -9,12 +9,14 @@ use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::config::{Config, Fixed};
 
-/// Returns the keys that differ from those of the process whose admin listener has this URL, and only change at a restart.
+/// Returns the keys that differ from those of the process whose admin listener has this URL, or this
+/// socket (`unix:` and its path), and only change at a restart.
 ///
 /// # Errors
 /// It cannot be asked; the text says why.
@@ -29,18 +31,29 @@ pub fn compare(config: &Config, admin: &str) -> Result<Vec<String>, String> {
 }
 
 async fn ask(config: &Config, admin: &str) -> anyhow::Result<Vec<String>> {
+    if let Some(path) = admin.strip_prefix("unix:") {
+        return ask_on(UnixStream::connect(path).await?, "localhost", config).await;
+    }
     let uri: Uri = admin.parse()?;
     let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-    let Some(authority) = authority else { anyhow::bail!("expected a URL such as http://127.0.0.1:9090") };
+    let Some(authority) = authority else {
+        anyhow::bail!("expected a URL such as http://127.0.0.1:9090, or unix:/run/admin.sock")
+    };
     let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let stream = TcpStream::connect(address).await?;
+    ask_on(TcpStream::connect(address).await?, authority.as_str(), config).await
+}
+
+async fn ask_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    config: &Config,
+) -> anyhow::Result<Vec<String>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut salt = [0; 8];
     getrandom::fill(&mut salt)?;
     let query = Fixed::of(config).to_query(&u64::from_ne_bytes(salt).to_string());
-    let request = Request::get(format!("/api/differing?{query}"))
-        .header(HOST, authority.as_str())
-        .body(Empty::<Bytes>::new())?;
+    let request =
+        Request::get(format!("/api/differing?{query}")).header(HOST, host).body(Empty::<Bytes>::new())?;
     let response = async {
         let response = sender.send_request(request).await?;
         if !response.status().is_success() {

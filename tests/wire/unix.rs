@@ -264,6 +264,15 @@ fn a_socket_of_systemd_is_served_and_its_file_left_to_systemd() {
     let mut alive = Command::new("curl");
     alive.args(["-sf", "-m", "20", "--unix-socket"]).arg(&admin).arg("http://localhost/livez");
     assert!(alive.stdout(Stdio::null()).status().unwrap().success());
+    let against = |admin: &Path| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+        let check = check.args(["check", "--against", &format!("unix:{}", admin.display())]);
+        let output = check.arg("--config").arg(&config).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    assert!(against(&admin).ends_with("it can be reloaded\n"), "{}", against(&admin));
+    let gone = against(&folder.path("gone.sock"));
+    assert!(gone.contains("gone.sock: No such file"), "{gone}");
     kill("TERM", systemd.0.id());
     systemd.0.wait().unwrap();
     assert!(socket.exists() && !admin.exists());

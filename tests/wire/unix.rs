@@ -1,5 +1,7 @@
 //! Listeners on Unix sockets, for curl and `HAProxy` on the same host: who their clients are, and what becomes of the file.
 
+mod backends;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;

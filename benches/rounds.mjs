@@ -16,14 +16,15 @@ const MESSAGE = `42["echo","${'x'.repeat(22)}"]`;
 /** Opens sessions, and returns what does so many rounds with each of them. */
 export async function open(port, sessions) {
   const clients = await Promise.all(Array.from({ length: sessions }, () => client(port)));
-  return (rounds) => Promise.all(clients.map((round) => repeat(round, rounds)));
+  return (rounds) => Promise.all(clients.map(({ push, poll }) => repeat(() => Promise.all([poll(MESSAGE), push(MESSAGE)]), rounds)));
 }
 
 async function repeat(round, rounds) {
   for (let done = 0; done < rounds; done += 1) await round();
 }
 
-async function client(port) {
+/** A client that is connected to the root namespace: `push` posts packets, `poll` asks until a packet begins like the expected one. */
+export async function client(port) {
   const [up, down] = [1, 2].map(() => new http.Agent({ keepAlive: true, maxSockets: 1 }));
   let sid = '';
   const ask = (agent, method, body) =>
@@ -49,5 +50,5 @@ async function client(port) {
   sid = `&sid=${JSON.parse((await ask(down, 'GET')).slice(1)).sid}`;
   await push('40');
   await poll('40');
-  return () => Promise.all([poll(MESSAGE), push(MESSAGE)]);
+  return { push, poll };
 }

@@ -97,6 +97,9 @@ pub(crate) const BUDGETS: &[Budget] = &[
     beside(Operation::Post(Receiver::EngineIo), Peer::Mux, Peer::Node, 0.3, None),
     beside(Operation::Post(Receiver::EngineIo), Peer::Own, Peer::EngineIoxide, 1.5, Some(1.3)),
     beside(Operation::Post(Receiver::EngineIo), Peer::Own, Peer::Node, 0.38, None),
+    // Three carry three times as much divided by this: 2.5.
+    beside(Operation::Spread, Peer::Three, Peer::Own, 1.2, None),
+    beside(Operation::Spread, Peer::ThreeMux, Peer::Mux, 1.2, None),
     beside(Operation::WebSocket(1), Peer::Own, Peer::Nginx, 1.05, Some(1.0)),
     beside(Operation::WebSocket(10), Peer::Own, Peer::Nginx, 1.15, Some(1.0)),
     beside(Operation::WebSocket(1), Peer::Framed, Peer::Nginx, 1.3, Some(1.15)),

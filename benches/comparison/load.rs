@@ -48,6 +48,7 @@ impl Load {
         match work {
             Work::Push(receiver) => load.push(peer, receiver, subject, sessions).await?,
             Work::Post(receiver) => load.post(peer, receiver, subject.address, sessions).await?,
+            Work::Echo if !subject.others.is_empty() => load.roaming_echo(peer, subject, sessions).await?,
             Work::Echo => load.echo(peer, subject.address, sessions).await?,
             Work::WebSocket(outstanding) => load.web_socket(subject.address, sessions, outstanding).await?,
         }
@@ -168,6 +169,33 @@ impl Load {
         Ok(())
     }
 
+    /// The same, with each request at a node by chance.
+    async fn roaming_echo(&mut self, peer: Peer, subject: &Subject, sessions: usize) -> anyhow::Result<()> {
+        let nodes: Vec<_> = [subject.address].into_iter().chain(subject.others.iter().copied()).collect();
+        for number in 0..sessions {
+            let home = nodes[number % nodes.len()];
+            let mut client = Client::open_at(peer, Receiver::EngineIo, home, number).await?;
+            let mut lines = Vec::new();
+            for node in &nodes {
+                lines.push((Line::connect(*node).await?, Line::connect(*node).await?));
+            }
+            let (pace, mut chance) = (Rc::clone(&self.pace), Chance(number as u64 + 1));
+            self.tasks.spawn_local(async move {
+                loop {
+                    pace.start(1).await;
+                    let (polled, posted) = (chance.below(lines.len()), chance.below(lines.len()));
+                    std::mem::swap(&mut client.line, &mut lines[polled].0);
+                    client.ask().await?;
+                    client.post(&mut lines[posted].1).await?;
+                    client.message().await?;
+                    std::mem::swap(&mut client.line, &mut lines[polled].0);
+                    pace.finish(1);
+                }
+            });
+        }
+        Ok(())
+    }
+
     async fn web_socket(
         &mut self,
         server: SocketAddr,
@@ -188,6 +216,18 @@ impl Load {
             });
         }
         Ok(())
+    }
+}
+
+/// Numbers by chance (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % limit
     }
 }
 

@@ -149,6 +149,7 @@ impl Arguments {
             Section::Push
             | Section::Post
             | Section::Echo
+            | Section::Nodes
             | Section::Websocket
             | Section::Latency
             | Section::Growth => self.rounds,

@@ -36,7 +36,13 @@ pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) ->
     let figure = async {
         match operation {
             Operation::Push(_) | Operation::Post(_) => cpu(operation, peer, SESSIONS, effort).await,
-            Operation::Echo | Operation::WebSocket(_) => cpu(operation, peer, SESSIONS / 2, effort).await,
+            // A node's load for each of them: with less, they would share fewer writes than one does.
+            Operation::Spread if matches!(peer, Peer::Three | Peer::ThreeMux) => {
+                cpu(operation, peer, SESSIONS / 2 * 3, effort).await
+            }
+            Operation::Echo | Operation::Spread | Operation::WebSocket(_) => {
+                cpu(operation, peer, SESSIONS / 2, effort).await
+            }
             Operation::Grown(sessions) => cpu(operation, peer, sessions, effort).await,
             Operation::Latency => latency(peer, effort).await.map(alone),
             Operation::Parked(receiver) => {

@@ -12,6 +12,8 @@ pub(crate) enum Operation {
     Push(Receiver),
     Post(Receiver),
     Echo,
+    /// The same, each request at any node.
+    Spread,
     WebSocket(u32),
     /// The median of round trips.
     Latency,
@@ -31,6 +33,7 @@ pub(crate) enum Section {
     Push,
     Post,
     Echo,
+    Nodes,
     Websocket,
     Latency,
     Memory,
@@ -48,6 +51,7 @@ impl Section {
             ],
             Self::Post => &[Operation::Post(Receiver::EngineIo), Operation::Post(Receiver::Xhr)],
             Self::Echo => &[Operation::Echo],
+            Self::Nodes => &[Operation::Spread],
             Self::Websocket => &[Operation::WebSocket(1), Operation::WebSocket(10)],
             Self::Latency => &[Operation::Latency],
             Self::Memory => &[
@@ -84,6 +88,7 @@ impl Operation {
             Self::Post(Receiver::EngineIo) => "POST of one message".into(),
             Self::Post(_) => "POST of one message, by SockJS's xhr_send".into(),
             Self::Echo => "POST, echo, GET".into(),
+            Self::Spread => "POST, echo, GET, with each request at any node".into(),
             Self::WebSocket(outstanding) => format!("WebSocket round trip, {outstanding} outstanding"),
             Self::Latency => "latency: WebSocket round trip of one client alone, p50".into(),
             Self::Held => "memory of a polling session: a parked poll, and the connection of a POST".into(),
@@ -100,7 +105,12 @@ impl Operation {
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => "CPU, us",
+            Self::Push(_)
+            | Self::Post(_)
+            | Self::Echo
+            | Self::Spread
+            | Self::WebSocket(_)
+            | Self::Grown(_) => "CPU, us",
             Self::Latency => "us",
             Self::Parked(_) | Self::Held | Self::Idle => "kB",
             Self::PushInstructions(_) | Self::PostInstructions(_) => "instructions",
@@ -110,7 +120,12 @@ impl Operation {
     /// Returns how many decimals are significant.
     pub(crate) const fn digits(self) -> usize {
         match self {
-            Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
+            Self::Push(_)
+            | Self::Post(_)
+            | Self::Echo
+            | Self::Spread
+            | Self::WebSocket(_)
+            | Self::Grown(_) => 2,
             Self::Latency | Self::Parked(_) | Self::Held | Self::Idle => 1,
             Self::PushInstructions(_) | Self::PostInstructions(_) => 0,
         }
@@ -123,7 +138,7 @@ impl Operation {
             }
             Self::Grown(_) | Self::Held => Work::Push(Receiver::EngineIo),
             Self::Post(receiver) | Self::PostInstructions(receiver) => Work::Post(receiver),
-            Self::Echo => Work::Echo,
+            Self::Echo | Self::Spread => Work::Echo,
             Self::WebSocket(outstanding) => Work::WebSocket(outstanding),
             Self::Latency | Self::Idle => Work::WebSocket(1),
         }
@@ -144,6 +159,7 @@ impl Operation {
                 &[Peer::Mux, Peer::Own, Peer::SockJsNode]
             }
             Self::Echo => &[Peer::Mux, Peer::Own, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode],
+            Self::Spread => &[Peer::Own, Peer::Three, Peer::Mux, Peer::ThreeMux],
             Self::WebSocket(_) | Self::Idle => &[
                 Peer::Own,
                 Peer::Framed,
@@ -183,6 +199,7 @@ impl Operation {
                 &[Peer::SockJsNode]
             }
             Self::WebSocket(_) => &[Peer::Nginx, Peer::Haproxy],
+            Self::Spread => &[Peer::Own, Peer::Mux],
             Self::Latency => &[Peer::Nginx],
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],
@@ -202,7 +219,13 @@ impl Operation {
             Self::Parked(_) => Self::Parked(Receiver::EngineIo),
             Self::PushInstructions(_) => Self::PushInstructions(Receiver::EngineIo),
             Self::PostInstructions(_) => Self::PostInstructions(Receiver::EngineIo),
-            Self::Echo | Self::WebSocket(_) | Self::Latency | Self::Held | Self::Idle | Self::Grown(_) => {
+            Self::Echo
+            | Self::Spread
+            | Self::WebSocket(_)
+            | Self::Latency
+            | Self::Held
+            | Self::Idle
+            | Self::Grown(_) => {
                 return None;
             }
         };

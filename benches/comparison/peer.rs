@@ -13,6 +13,10 @@ pub(crate) enum Peer {
     Mux,
     /// As [`Own`](Self::Own), and WebSocket clients are bridged too.
     Framed,
+    /// Three nodes of Polliwog on one core, with upstreams as [`Own`](Self::Own).
+    Three,
+    /// The same with upstreams as [`Mux`](Self::Mux).
+    ThreeMux,
     /// hyper and nothing else.
     Hyper,
     EngineIoxide,
@@ -32,6 +36,8 @@ impl Peer {
         Self::Own,
         Self::Mux,
         Self::Framed,
+        Self::Three,
+        Self::ThreeMux,
         Self::Hyper,
         Self::EngineIoxide,
         Self::Node,
@@ -48,6 +54,8 @@ impl Peer {
             Self::Own => "Polliwog, upstreams of their own",
             Self::Mux => "Polliwog, one mux upstream",
             Self::Framed => "Polliwog, bridged (`relay = false`)",
+            Self::Three => "Polliwog, three nodes, upstreams of their own",
+            Self::ThreeMux => "Polliwog, three nodes, a mux upstream each",
             Self::Hyper => "hyper alone",
             Self::EngineIoxide => "engineioxide, direct",
             Self::Node => "engine.io on node, direct",
@@ -66,6 +74,8 @@ impl Peer {
             Self::Own => "own upstream",
             Self::Mux => "mux",
             Self::Framed => "bridged",
+            Self::Three => "three nodes, own upstream",
+            Self::ThreeMux => "three nodes, mux",
             Self::Hyper => "hyper",
             Self::EngineIoxide => "engineioxide",
             Self::Node | Self::NginxBeforeNode => "node",
@@ -83,7 +93,7 @@ impl Peer {
     /// There is none.
     pub(crate) fn version(self) -> anyhow::Result<String> {
         match self {
-            Self::Own | Self::Mux | Self::Framed => {
+            Self::Own | Self::Mux | Self::Framed | Self::Three | Self::ThreeMux => {
                 Ok(concat!("Polliwog ", env!("CARGO_PKG_VERSION")).into())
             }
             Self::Hyper => locked("hyper"),

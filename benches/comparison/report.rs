@@ -110,6 +110,7 @@ const fn missing(operation: Operation) -> Option<&'static str> {
         | Operation::Idle
         | Operation::Grown(_)
         | Operation::PushInstructions(_)
+        | Operation::Spread
         | Operation::PostInstructions(_) => None,
     }
 }

@@ -32,6 +32,16 @@ pub(crate) fn polliwog(
     )
 }
 
+/// Returns what makes Polliwog one of several nodes, which find each other at these addresses.
+pub(crate) fn cluster(nodes: &[SocketAddr], node: usize) -> String {
+    let peers: Vec<_> =
+        (0..).zip(nodes).map(|(other, at): (usize, _)| format!("n{other} = \"{at}\"")).collect();
+    let (listen, peers) = (nodes[node], peers.join(", "));
+    format!(
+        "[cluster]\nlisten = \"{listen}\"\npeers = {{ {peers} }}\ntoken = \"a-long-secret-of-all-nodes\"\n"
+    )
+}
+
 /// Runs it in one process; connections to the backend are kept.
 pub(crate) fn nginx(listen: SocketAddr, backend: SocketAddr, folder: &Path) -> String {
     let folder = folder.display();

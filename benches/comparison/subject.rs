@@ -17,6 +17,8 @@ use crate::words::Answering;
 /// What is measured.
 pub(crate) struct Subject {
     pub(crate) address: SocketAddr,
+    /// More nodes of the same service: any may be asked for anything.
+    pub(crate) others: Vec<SocketAddr>,
     pub(crate) speaker: Speaker,
     /// Its processes; none if the subject is the backend alone.
     pub(crate) processes: Vec<Process>,
@@ -61,6 +63,8 @@ impl Subject {
             Peer::Own => started.polliwog(BackSide::Own).await,
             Peer::Mux => started.polliwog(BackSide::Mux).await,
             Peer::Framed => started.polliwog(BackSide::Framed).await,
+            Peer::Three => started.nodes(BackSide::Own).await,
+            Peer::ThreeMux => started.nodes(BackSide::Mux).await,
             Peer::Hyper => started.own_server("hyper").await,
             Peer::EngineIoxide => started.own_server("engineioxide").await,
             Peer::Node => started.node("engine.io").await,
@@ -88,12 +92,37 @@ impl Starting {
     async fn polliwog(self, back_side: BackSide) -> anyhow::Result<Subject> {
         let backend = Backend::start(self.answering)?;
         let settings = settings::polliwog(self.address, self.ports.reserve()?, backend.address(), back_side);
-        let file = self.folder.write("config.toml", &settings)?;
+        let process = self.run_polliwog("config.toml", &settings).await?;
+        Ok(self.before(backend, vec![process]))
+    }
+
+    /// Returns three nodes, each of which knows the others.
+    async fn nodes(mut self, back_side: BackSide) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.answering)?;
+        let mut peers = Vec::new();
+        for _ in 0..NODES {
+            peers.push(self.ports.reserve()?);
+        }
+        let (mut processes, mut addresses) = (Vec::new(), Vec::new());
+        for node in 0..NODES {
+            if node > 0 {
+                self.address = self.ports.reserve()?;
+            }
+            addresses.push(self.address);
+            let admin = self.ports.reserve()?;
+            let settings = settings::polliwog(self.address, admin, backend.address(), back_side);
+            let settings = format!("{}{settings}", settings::cluster(&peers, node));
+            processes.push(self.run_polliwog(&format!("node{node}.toml"), &settings).await?);
+        }
+        self.address = addresses.remove(0);
+        Ok(Subject { others: addresses, ..self.before(backend, processes) })
+    }
+
+    async fn run_polliwog(&self, file: &str, settings: &str) -> anyhow::Result<Process> {
+        let file = self.folder.write(file, settings)?;
         let binary =
             std::env::var_os("POLLIWOG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_polliwog").into());
-        let process =
-            self.run(Core::Subject, &binary, &["run".into(), "--config".into(), file.into()]).await?;
-        Ok(self.before(backend, vec![process]))
+        self.run(Core::Subject, &binary, &["run".into(), "--config".into(), file.into()]).await
     }
 
     /// Returns a server that is part of this program.
@@ -202,7 +231,7 @@ impl Starting {
     fn before(self, backend: Backend, processes: Vec<Process>) -> Subject {
         let Self { folder, ports, address, .. } = self;
         let speaker = Speaker::Backend(backend);
-        Subject { address, speaker, processes, _behind: None, folder, _ports: ports }
+        Subject { address, others: Vec::new(), speaker, processes, _behind: None, folder, _ports: ports }
     }
 
     async fn direct(
@@ -216,9 +245,19 @@ impl Starting {
         let (_, control) = control.into_split();
         let Self { folder, ports, address, .. } = self;
         let speaker = Speaker::Control(control);
-        Ok(Subject { address, speaker, processes, _behind: behind, folder, _ports: ports })
+        Ok(Subject {
+            address,
+            others: Vec::new(),
+            speaker,
+            processes,
+            _behind: behind,
+            folder,
+            _ports: ports,
+        })
     }
 }
+
+const NODES: usize = 3;
 
 /// What callgrind writes.
 pub(crate) const COUNTS: &str = "callgrind.out";

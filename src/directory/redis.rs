@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, FromRedisValue, TlsCertificates, cmd};
+use tokio::task::spawn_blocking;
 
 use super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member, Verdict};
 use super::id::Id;
 use super::settings::{EngineError, Settings};
+use crate::chain::Chain;
 use crate::sid::Node;
 use crate::tls::{Identity, TlsError};
 
 /// A server of Redis.
 pub(super) struct Redis {
-    client: Client,
+    settings: Settings,
     address: String,
     names: Arc<Names>,
 }
@@ -36,34 +38,40 @@ struct Names {
 impl Redis {
     /// Prepares to connect.
     pub(super) fn new(settings: &Settings, me: Node, address: &str) -> Result<Self, EngineError> {
-        let Settings { url, name, ttl, ca, identity, .. } = settings;
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source });
-        let root_cert = ca.as_ref().map(read).transpose()?;
-        let shown = |Identity { certificate, key }: &Identity| {
-            Ok::<_, TlsError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
-        };
-        let client_tls = identity.as_ref().map(shown).transpose()?;
-        let client = if root_cert.is_none() && client_tls.is_none() {
-            Client::open(&**url)
-        } else {
-            Client::build_with_tls(&**url, TlsCertificates { client_tls, root_cert })
-        };
-        let client = client.map_err(|error| EngineError::Settings(error.to_string()))?;
-        let at = client.get_connection_info().addr().to_string();
-        let prefix = format!("polliwog:{name}:");
-        let names = Names { prefix, me, address: address.to_owned(), ttl: *ttl };
-        Ok(Self { client, address: at, names: Arc::new(names) })
+        let at = client(settings)?.get_connection_info().addr().to_string();
+        let prefix = format!("polliwog:{}:", settings.name);
+        let names = Names { prefix, me, address: address.to_owned(), ttl: settings.ttl };
+        Ok(Self { settings: settings.clone(), address: at, names: Arc::new(names) })
+    }
+
+    async fn open(&self) -> Result<RedisConnection, Down> {
+        let settings = self.settings.clone();
+        // The files may be others by now, and slow to read.
+        let client = spawn_blocking(move || client(&settings)).await;
+        let client = client.map_err(|error| Down(error.to_string()))?;
+        let client = client.map_err(|error| Down(Chain(&error).to_string()))?;
+        // The caller limits every wait.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        Ok(RedisConnection { connection: connection.map_err(down)?, names: Arc::clone(&self.names) })
     }
 }
 
-impl Redis {
-    async fn open(&self) -> Result<RedisConnection, Down> {
-        // The caller limits every wait.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        Ok(RedisConnection { connection: connection.map_err(down)?, names: Arc::clone(&self.names) })
-    }
+/// Returns what connects, with what the files of the settings hold now.
+fn client(Settings { url, ca, identity, .. }: &Settings) -> Result<Client, EngineError> {
+    let read =
+        |path: &PathBuf| fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source });
+    let root_cert = ca.as_ref().map(read).transpose()?;
+    let shown = |Identity { certificate, key }: &Identity| {
+        Ok::<_, TlsError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+    };
+    let client_tls = identity.as_ref().map(shown).transpose()?;
+    let client = if root_cert.is_none() && client_tls.is_none() {
+        Client::open(&**url)
+    } else {
+        Client::build_with_tls(&**url, TlsCertificates { client_tls, root_cert })
+    };
+    client.map_err(|error| EngineError::Settings(error.to_string()))
 }
 
 impl Engine for Redis {

@@ -363,3 +363,23 @@ fn assert_up(node: &Target, up: u8) {
     let metrics = || Client::connect(node.admin).get("/metrics").text().to_owned();
     eventually(|| metrics().contains(&line), metrics);
 }
+
+#[test]
+fn a_directory_with_another_certificate_is_met_again_with_what_the_files_hold_then() {
+    for kind in [REDIS.with_certificates(), NATS.with_certificates()] {
+        let Some(mut engine) = Engine::start(kind) else { return };
+        let cluster = Cluster::start(&engine.lines());
+        let are_all = |up: &str| {
+            let shows = |node: &Target| {
+                let shown = Client::connect(node.admin).get("/metrics");
+                shown.text().lines().any(|line| line == format!("polliwog_directory_up {up}"))
+            };
+            cluster.nodes.iter().all(shows)
+        };
+        engine.kill();
+        engine.renew();
+        eventually(|| are_all("0"), || format!("{kind:?}: it is gone"));
+        engine.start_again();
+        eventually(|| are_all("1"), || format!("{kind:?}: {}", cluster.nodes[0].log()));
+    }
+}

@@ -201,6 +201,11 @@ impl Engine {
         self.assert_up();
     }
 
+    /// Gives it another certificate, which it shows once it starts again.
+    pub(crate) fn renew(&self) {
+        write_certificate(&self.folder);
+    }
+
     /// Sends a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

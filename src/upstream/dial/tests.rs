@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::PoisonError;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -47,6 +48,48 @@ impl Hole {
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let fill = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
         Self { address, _queue: (0..3).map(fill).collect(), _listener: listener }
+    }
+}
+
+/// A Unix socket whose queue is full: the system refuses all further attempts, and has no event for the end of that.
+struct FullSocket {
+    path: Arc<Path>,
+    listener: Socket,
+}
+
+impl FullSocket {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("polliwog-full-{}-{name}.sock", std::process::id()));
+        let _absent = std::fs::remove_file(&path);
+        let address = SockAddr::unix(&path).unwrap();
+        let new = || Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        let listener = new();
+        listener.bind(&address).unwrap();
+        listener.listen(0).unwrap();
+        // A client that has gone keeps its place.
+        while new().connect(&address).is_ok() {}
+        Self { path: path.into(), listener }
+    }
+
+    fn dialer(sockets: &[&Arc<Path>]) -> Arc<Dialer> {
+        let settings = Settings {
+            urls: vec!["ws://localhost/".parse().unwrap()],
+            sockets: sockets.iter().map(|&path| Arc::clone(path)).collect(),
+            connect_timeout: CONNECT_TIMEOUT,
+            ..Settings::default()
+        };
+        Dialer::new(&settings, Background::default(), Dials::default()).unwrap()
+    }
+
+    /// Takes all who wait.
+    fn accept(&self) {
+        while self.listener.accept().is_ok() {}
+    }
+}
+
+impl Drop for FullSocket {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.path);
     }
 }
 
@@ -263,4 +306,31 @@ async fn a_deadline_before_every_address_had_its_turn_does_not_make_the_upstream
         assert!(matches!(dialer.dial(None, None, short()).await.map(|_| ()), Err(OpenError::Slow(_))));
     }
     assert!(is_down(&dialer), "both had their turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_with_a_full_queue_is_tried_until_it_has_room() {
+    let full = FullSocket::new("room");
+    let dialer = FullSocket::dialer(&[&full.path]);
+    let mut dialled = Box::pin(dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)));
+    assert!(timeout(CONNECT_TIMEOUT / 2, &mut dialled).await.is_err());
+    full.accept();
+    dialled.await.map(|_| ()).unwrap();
+    assert_eq!(dialer.health(), Health::Up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_stays_full_does_not_answer() {
+    let full = FullSocket::new("silent");
+    let dialer = FullSocket::dialer(&[&full.path]);
+    let refused = dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ());
+    assert!(matches!(refused, Err(OpenError::Slow(_))), "{refused:?}");
+    assert!(is_down(&dialer));
+    let path: Arc<Path> = full.path.with_extension("good").into();
+    let good = tokio::net::UnixListener::bind(&path).unwrap();
+    let dialer = FullSocket::dialer(&[&full.path, &path]);
+    assert_eq!(waiting(&dialer, 4).await, 0);
+    assert!(!is_down(&dialer));
+    drop(good);
+    std::fs::remove_file(&path).unwrap();
 }

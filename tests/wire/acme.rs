@@ -1,6 +1,7 @@
 //! Certificates that are ordered by ACME, with Let's Encrypt's test server as the authority.
 
 mod pebble;
+mod succession;
 
 use std::fs;
 use std::net::SocketAddr;

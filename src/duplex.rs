@@ -1,6 +1,7 @@
 //! A byte stream in both directions over any carrier, and the WebSocket framing that runs over it.
 
 mod asking;
+mod deflate;
 mod farewell;
 mod keepalive;
 mod merging;
@@ -29,10 +30,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 pub use self::asking::Asking;
+pub use self::deflate::{Agreed, Deflate, DeflateFault, Deflating, Savings};
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
@@ -42,8 +42,7 @@ pub use self::settling::Settling;
 pub use self::socket::Socket;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
-use self::web_socket::config;
-pub use self::web_socket::{Buffers, binary_frame, text_frame};
+pub use self::web_socket::{Buffers, WebSocket, binary_frame, text_frame};
 use crate::descriptors;
 
 /// A carrier of bytes in both directions.
@@ -69,6 +68,8 @@ enum Carrier {
     Socket(Socket),
     Tls(Box<TlsStream<Socket>>),
     Memory(DuplexStream),
+    /// Any of these, below a WebSocket whose messages are compressed.
+    Deflated(Box<Deflating>),
     /// Boxed, because few connections are carried so.
     Other(Box<dyn Carries>),
 }
@@ -147,7 +148,7 @@ impl Duplex {
         let socket = match &self.carrier {
             Carrier::Socket(stream) => stream,
             Carrier::Tls(stream) => stream.get_ref().0,
-            Carrier::Memory(_) | Carrier::Other(_) => return Ready::EMPTY,
+            Carrier::Memory(_) | Carrier::Deflated(_) | Carrier::Other(_) => return Ready::EMPTY,
         };
         let every = Interest::READABLE | Interest::WRITABLE;
         socket.ready(every).now_or_never().and_then(Result::ok).unwrap_or(Ready::EMPTY)
@@ -169,6 +170,7 @@ impl Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Deflated(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -200,21 +202,6 @@ impl Duplex {
         let rest = duplex.take_ahead();
         // Copied, because its buffer is hyper's: even an empty slice would keep the whole buffer alive.
         Ok((duplex, joined(Bytes::copy_from_slice(&read_buf), rest)))
-    }
-
-    /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
-    pub async fn into_web_socket(
-        self,
-        read_ahead: Bytes,
-        role: Role,
-        message_max: usize,
-        buffers: Buffers,
-    ) -> WebSocket {
-        // Not `from_partially_read`: that would start with a buffer of the given size, which is usually empty, and grow
-        // it in steps as small, so that each message takes several reads.
-        let config = config(message_max, buffers);
-        let stream = Self { reads_ahead: true, ..self.behind(read_ahead) };
-        WebSocketStream::from_raw_socket(stream, role, Some(config)).await
     }
 }
 
@@ -263,9 +250,6 @@ fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> 
     }
     Some(&room[..len])
 }
-
-/// WebSocket frames over a [`Duplex`].
-pub type WebSocket = WebSocketStream<Duplex>;
 
 /// The size of a WebSocket's read, and of what is read ahead of a waiting request.
 const READ_AHEAD_LEN: usize = 8 << 10;
@@ -318,9 +302,11 @@ impl AsyncRead for Duplex {
             Carrier::Socket(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
                 poll_read_ahead(stream, cx, buf, &mut this.ahead)
             }
-            Carrier::Socket(_) | Carrier::Tls(_) | Carrier::Memory(_) | Carrier::Other(_) => {
-                this.poll_read_carrier(cx, buf)
-            }
+            Carrier::Socket(_)
+            | Carrier::Tls(_)
+            | Carrier::Memory(_)
+            | Carrier::Deflated(_)
+            | Carrier::Other(_) => this.poll_read_carrier(cx, buf),
         }
     }
 }
@@ -332,6 +318,7 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
+            Carrier::Deflated(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         this.judge(cx, written)
@@ -352,6 +339,7 @@ impl AsyncWrite for Duplex {
             },
             Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Carrier::Deflated(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Other(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.judge(cx, written)
@@ -362,6 +350,7 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => stream.is_write_vectored(),
             Carrier::Tls(stream) => stream.is_write_vectored(),
             Carrier::Memory(stream) => stream.is_write_vectored(),
+            Carrier::Deflated(stream) => stream.is_write_vectored(),
             Carrier::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -376,6 +365,7 @@ impl AsyncWrite for Duplex {
                 this.judge(cx, flushed)
             }
             Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Deflated(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Other(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
                 this.judge(cx, flushed)
@@ -389,6 +379,7 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Deflated(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         };
         this.judge(cx, ended)

@@ -35,6 +35,7 @@ const SERVED: [(&str, &[&str]); 2] = [
             "allowed_origins",
             "cors",
             "compression",
+            "permessage_deflate",
         ],
     ),
     // It has no sessions.
@@ -55,6 +56,7 @@ const SERVED: [(&str, &[&str]); 2] = [
             "allowed_origins",
             "cors",
             "compression",
+            "permessage_deflate",
         ],
     ),
 ];

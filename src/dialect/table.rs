@@ -47,7 +47,14 @@ pub static DIALECTS: &[Kind] = &[
         name: LongPoll::NAME,
         takes_base: true,
         keys: longpoll::KEYS,
-        idle: &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades", "relay"],
+        idle: &[
+            "ping_interval",
+            "ping_timeout",
+            "upgrade_timeout",
+            "allow_upgrades",
+            "relay",
+            "permessage_deflate",
+        ],
         build: |settings, _| Arc::new(LongPoll::new(settings.longpoll)),
     },
     Kind {

@@ -34,6 +34,7 @@ enum Stage {
 impl Farewell {
     /// Ready once both sides have closed, or the connection is broken.
     pub fn poll(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) -> Poll<()> {
+        socket.get_mut().stop_inflating();
         self.poll_write(cx, socket);
         let mut scrap = [0; SCRAP_LEN];
         while !self.peer_closed {

@@ -111,7 +111,7 @@ impl Meter {
         self.0.heads[direction as usize][transport as usize].inc_by(bytes as u64);
     }
 
-    /// Counts the bytes that compression saved in the response to a poll.
+    /// Counts the bytes that compression saved in the response to a poll, or on a WebSocket.
     pub fn compressed(&self, saved: usize) {
         self.0.saved.inc_by(saved as u64);
     }

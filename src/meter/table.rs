@@ -291,7 +291,7 @@ metrics! {
             "Header bytes of the requests of sessions and of their responses, as far as they are known",
             "If it is large compared with the payload, clients poll often for little data. A larger `linger` may help.";
         saved: Family<Counter> = "polliwog_compression_saved" in Bytes by ["route", "upstream"],
-            "Bytes that compression saved in responses to polls",
+            "Bytes that compression saved in responses to polls and on clients' WebSockets",
             "";
         waits: Family<Waits> = "polliwog_delivery_wait" in Seconds by ["route", "upstream", "transport"],
             "Time from a message's arrival from the upstream until it is handed to the client's connection; for the \

@@ -176,7 +176,11 @@ fn what_is_told_of_traffic_has_these_names_types_and_helps() {
             "counter",
             "Header bytes of the requests of sessions and of their responses, as far as they are known",
         ),
-        ("compression_saved_bytes", "counter", "Bytes that compression saved in responses to polls"),
+        (
+            "compression_saved_bytes",
+            "counter",
+            "Bytes that compression saved in responses to polls and on clients' WebSockets",
+        ),
         ("polls_parked", "gauge", "Parked polls, which wait for a message"),
         ("batch_packets", "histogram", "Packets in the response to one poll"),
         ("batch_bytes", "histogram", "Size of the response to one poll"),

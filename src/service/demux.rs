@@ -20,7 +20,7 @@ use crate::duplex::{Buffers, WebSocket};
 use crate::meter::Op;
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::Closing;
-use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
+use crate::transport::web_socket_ask::{Accepted, Upgrading, WebSocketAsk};
 use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 
 /// A route on which other proxies bring their sessions.
@@ -110,8 +110,9 @@ impl Demux {
             return refuse(StatusCode::BAD_REQUEST, "expected a subprotocol of polliwog.mux.v1\n");
         };
         let protocol = HeaderValue::from_static(profile.subprotocol());
-        match ask.accept(Some(protocol)) {
-            Ok((response, upgrading)) => Ok((response, upgrading, profile)),
+        // Its messages are short, and many of them leave at once.
+        match ask.accept(Some(protocol), None) {
+            Ok(Accepted { response, upgrading, .. }) => Ok((response, upgrading, profile)),
             Err(why) => refuse(StatusCode::BAD_REQUEST, why),
         }
     }

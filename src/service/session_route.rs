@@ -24,7 +24,7 @@ use crate::directory::Id;
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
-use crate::transport::web_socket_ask::WebSocketAsk;
+use crate::transport::web_socket_ask::{Accepted, WebSocketAsk};
 use crate::transport::websocket;
 use crate::upstream::{InUse, OpenError};
 
@@ -112,8 +112,9 @@ impl SessionRoute {
         max_payload: usize,
         then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
     ) -> Result<Response, &'static str> {
-        let (response, upgrading) = ask.accept(subprotocol)?;
-        let framed = websocket::framed(upgrading, framing, max_payload, self.meter.clone());
+        let Accepted { response, upgrading, deflate } =
+            ask.accept(subprotocol, self.settings.permessage_deflate)?;
+        let framed = websocket::framed(upgrading, framing, max_payload, deflate, self.meter.clone());
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await {
                 then(socket).await;

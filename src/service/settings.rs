@@ -34,6 +34,8 @@ pub struct Route {
     pub cors: Cors,
     /// Whether long responses to polls are compressed, if the client accepts it.
     pub compression: bool,
+    /// The shortest message that is compressed on its clients' WebSockets; `None` compresses none.
+    pub permessage_deflate: Option<usize>,
     /// The request headers that it sets and removes.
     pub request_headers: HeaderRules,
     /// The response headers that it sets and removes.
@@ -60,6 +62,7 @@ impl Route {
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
+            permessage_deflate: None,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
             via: true,

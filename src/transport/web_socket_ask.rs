@@ -11,8 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Body, ClientUpgrade, Response};
-use crate::duplex::Duplex;
+use crate::duplex::{Agreed, Deflate, Duplex};
 use crate::hop;
 use crate::spelling::Spelling;
 
@@ -28,7 +28,20 @@ use crate::spelling::Spelling;
 pub struct WebSocketAsk {
     /// Its key, or what is wrong with the handshake.
     key: Result<HeaderValue, &'static str>,
+    /// What of its offers to compress messages can be kept.
+    deflate: Option<Agreed>,
     upgrade: Upgrading,
+}
+
+/// A handshake that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The 101.
+    pub response: Response,
+    /// What follows it.
+    pub upgrading: Upgrading,
+    /// How messages are compressed, if they are.
+    pub deflate: Option<Deflate>,
 }
 
 /// A connection that is about to be upgraded to a bare stream.
@@ -67,7 +80,8 @@ impl WebSocketAsk {
             Some(upgrade) => Upgrading::Client(upgrade),
             None => head.extensions.remove::<PeerUpgrade>().map_or(Upgrading::Never, Upgrading::Peer),
         };
-        Some(Self { key: key(&head.method, &head.headers).cloned(), upgrade })
+        let deflate = Agreed::to_offer(&head.headers);
+        Some(Self { key: key(&head.method, &head.headers).cloned(), deflate, upgrade })
     }
 
     /// Checks the handshake against RFC 6455, section 4.2.1.
@@ -78,11 +92,16 @@ impl WebSocketAsk {
         self.key.as_ref().map(drop).map_err(|why| *why)
     }
 
-    /// Accepts the handshake with one of the subprotocols that it offers (section 4.2.2).
+    /// Accepts the handshake with one of the subprotocols that it offers (section 4.2.2), and compresses messages from
+    /// the threshold on if the client offers it.
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn accept(self, protocol: Option<HeaderValue>) -> Result<(Response, Upgrading), &'static str> {
+    pub fn accept(
+        self,
+        protocol: Option<HeaderValue>,
+        threshold: Option<usize>,
+    ) -> Result<Accepted, &'static str> {
         let key = self.key?;
         let mut response = switching(&Spelling::default());
         let headers = response.headers_mut();
@@ -94,7 +113,11 @@ impl WebSocketAsk {
         if let Some(protocol) = protocol {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        Ok((response, self.upgrade))
+        let deflate = threshold.zip(self.deflate).map(|(threshold, agreed)| Deflate { threshold, agreed });
+        if let Some(deflate) = deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate.agreed.response());
+        }
+        Ok(Accepted { response, upgrading: self.upgrade, deflate })
     }
 
     /// Returns what the request asks for, for another node to decide.
@@ -199,7 +222,7 @@ mod tests {
     fn the_handshake_of_the_specification_is_answered() {
         let offers = head(&[("Sec-WebSocket-Protocol", "chat, superchat")]);
         let ask = ask("13", "dGhlIHNhbXBsZSBub25jZQ==");
-        let (response, _) = ask.accept(first_protocol(&offers.headers)).unwrap();
+        let Accepted { response, .. } = ask.accept(first_protocol(&offers.headers), None).unwrap();
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "chat");
@@ -215,7 +238,7 @@ mod tests {
             ("13", "????????????????????????"),
         ] {
             assert!(ask(version, key).check().is_err(), "{version} {key}");
-            assert!(ask(version, key).accept(None).is_err(), "{version} {key}");
+            assert!(ask(version, key).accept(None, None).is_err(), "{version} {key}");
         }
     }
 

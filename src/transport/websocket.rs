@@ -16,7 +16,7 @@ use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
 use crate::dialect::{Framing, Read, Written};
-use crate::duplex::{Buffers, Farewell, WebSocket, binary_frame, text_frame};
+use crate::duplex::{Buffers, Deflate, DeflateFault, Farewell, Savings, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
 use crate::meter::{Direction, Meter};
@@ -27,11 +27,16 @@ pub async fn framed(
     upgrading: Upgrading,
     framing: Arc<dyn Framing>,
     max_payload: usize,
+    deflate: Option<Deflate>,
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
-    let (duplex, read_ahead) = upgrading.stream().await?;
+    let (duplex, mut read_ahead) = upgrading.stream().await?;
     // From here on the session limits how long a client may stop reading.
-    let duplex = duplex.with_patience(None);
+    let mut duplex = duplex.with_patience(None);
+    if let Some(deflate) = deflate {
+        let savings = Box::new(Saved(meter.clone()));
+        duplex = duplex.behind(std::mem::take(&mut read_ahead)).deflated(deflate, Some(savings));
+    }
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
     Some(Box::new(FramedSocket { socket, framing, meter, waiting, fault: None, goodbye, pings: 0 }))
@@ -49,6 +54,16 @@ struct FramedSocket {
     goodbye: Goodbye,
     /// How many pings arrived since the last flush.
     pings: usize,
+}
+
+/// Counts what compression saves.
+#[derive(Debug)]
+struct Saved(Meter);
+
+impl Savings for Saved {
+    fn saved(&self, bytes: usize) {
+        self.0.compressed(bytes);
+    }
 }
 
 enum Goodbye {
@@ -98,6 +113,16 @@ impl FramedSocket {
                 self.fault = Some(CloseCode::Protocol);
                 return end(End::ParseError);
             }
+            Some(Err(Error::Io(error))) => match error.get_ref().and_then(|error| error.downcast_ref()) {
+                Some(fault) => {
+                    self.fault = Some(match fault {
+                        DeflateFault::Frame => CloseCode::Protocol,
+                        DeflateFault::Content => CloseCode::Invalid,
+                    });
+                    return end(End::ParseError);
+                }
+                None => return end(End::ClientGone),
+            },
             Some(Err(_)) => return end(End::ClientGone),
         };
         match decoded {

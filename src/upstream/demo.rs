@@ -90,7 +90,7 @@ impl Demo {
             return Ok(websocket::opened(deadline.bound(accepted).await.flatten()?));
         }
         let revision = engineio::negotiate(VERSIONS, request.revision)?;
-        let terms = engineio::terms(revision, self.settings.host, self.settings.max_message);
+        let terms = engineio::terms(revision, &self.settings);
         let accepted = handshake::perform(self.embedded.connect(), &self.embedded.target, request, &terms);
         let accepted = deadline.bound(accepted).await.flatten()?;
         deadline.bound(engineio::begin(accepted, revision, self.settings.max_message)).await.flatten()

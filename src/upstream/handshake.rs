@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::{Asking, Buffers, Duplex, Stalled};
+use crate::duplex::{Agreed, Asking, Buffers, Deflate, Duplex, Stalled};
 use crate::hop;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::spelling::Spelling;
@@ -46,6 +46,8 @@ pub(super) struct Terms {
     pub(super) message_max: usize,
     /// The buffer sizes.
     pub(super) buffers: Buffers,
+    /// The shortest message that is compressed, if the backend agrees; `None` does not ask it.
+    pub(super) deflate: Option<usize>,
     /// Which side sends first on the WebSocket.
     pub(super) first: First,
 }
@@ -121,8 +123,11 @@ pub(super) async fn perform(
     let work = async move {
         let mut request = build_request(target, request, terms.host, terms.query)?;
         let headers = request.headers_mut();
-        // No extension is negotiated on this hop, even if the client offered one.
+        // Of extensions, only our own offer counts on this hop, not the client's.
         headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+        if terms.deflate.is_some() {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(Agreed::OFFER));
+        }
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(SEC_WEBSOCKET_KEY, key.clone());
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
@@ -131,6 +136,7 @@ pub(super) async fn perform(
             return Err(judge(response).await);
         }
         check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
+        let deflate = chosen_deflate(response.headers(), terms.deflate)?;
         let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
         let (mut stream, mut read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
@@ -139,6 +145,9 @@ pub(super) async fn perform(
                 Greeting::Frame(bytes) => read_ahead = bytes,
                 Greeting::Refusal(refused) => return Err(OpenError::Refused(Box::new(refused))),
             }
+        }
+        if let Some(deflate) = deflate {
+            stream = stream.behind(std::mem::take(&mut read_ahead)).deflated(deflate, None);
         }
         let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max, terms.buffers).await;
         let mut headers = std::mem::take(response.headers_mut());
@@ -194,10 +203,20 @@ fn check(headers: &HeaderMap, key: &HeaderValue) -> Result<(), &'static str> {
     if headers.get(SEC_WEBSOCKET_ACCEPT).is_none_or(|value| value.as_bytes() != accept.as_bytes()) {
         return Err("its 101 has a wrong Sec-WebSocket-Accept");
     }
-    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-        return Err("its 101 has an extension that was not offered");
-    }
     Ok(())
+}
+
+/// Returns how messages are compressed, if both sides want it.
+fn chosen_deflate(headers: &HeaderMap, threshold: Option<usize>) -> Result<Option<Deflate>, OpenError> {
+    let agreed = match threshold {
+        None if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) => {
+            Err("its 101 has an extension that was not offered")
+        }
+        None => Ok(None),
+        Some(_) => Agreed::of_response(headers),
+    };
+    let agreed = agreed.map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
+    Ok(threshold.zip(agreed).map(|(threshold, agreed)| Deflate { threshold, agreed }))
 }
 
 fn chosen_subprotocol(

@@ -51,6 +51,8 @@ pub struct Settings {
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009. On a relayed
     /// WebSocket, payload bytes on the wire are counted.
     pub max_message: usize,
+    /// The shortest message that is compressed on the way to it, if it agrees; `None` does not ask it.
+    pub permessage_deflate: Option<usize>,
     /// The revisions of Engine.IO that the backend speaks.
     pub versions: Versions,
     /// Whether the messages are Socket.IO's with its default parser; unless that is known, their content is not read.
@@ -122,6 +124,7 @@ impl Default for Settings {
             // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.
             response_timeout: Duration::from_mins(2),
             max_message: 16 << 20,
+            permessage_deflate: None,
             versions: Versions { v3: false, v4: true },
             socket_io: false,
             translate: true,

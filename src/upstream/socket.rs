@@ -3,6 +3,7 @@
 //! Nothing here knows what a message means. Messages are sent with [`Socket::start_send`] and flushed once per turn;
 //! [`Socket::poll_next`] writes the answers to pings even without a flush.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::close;
-use crate::duplex::{Farewell, WebSocket};
+use crate::duplex::{DeflateFault, Farewell, WebSocket};
 use crate::packet::{Closing, Text};
 use crate::upstream::LinkError;
 
@@ -235,6 +236,10 @@ impl Socket {
         use tungstenite::error::ProtocolError;
 
         let closing = match error {
+            Error::Io(error) if let Some(fault) = fault_of(error) => match fault {
+                DeflateFault::Frame => NONSENSE,
+                DeflateFault::Content => Closing::new(1007, "malformed compressed message"),
+            },
             Error::Capacity(_) => TOO_BIG,
             Error::Utf8(_) => Closing::new(1007, "invalid UTF-8 in a text message"),
             // The connection is gone; the last four errors do not come from reading.
@@ -255,6 +260,11 @@ impl Socket {
         }
         self.fail(cx, closing)
     }
+}
+
+/// Returns what is wrong with a compressed message, if that is the error.
+fn fault_of(error: &io::Error) -> Option<DeflateFault> {
+    error.get_ref()?.downcast_ref().copied()
 }
 
 /// How many pongs may wait for a backend that does not read.

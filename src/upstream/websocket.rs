@@ -50,6 +50,7 @@ pub(super) const fn terms(settings: &Settings) -> Terms {
         query: "",
         message_max: settings.max_message,
         buffers: Buffers::Small,
+        deflate: settings.permessage_deflate,
         first: First::Anybody,
     }
 }

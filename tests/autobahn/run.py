@@ -1,4 +1,4 @@
-"""Runs Autobahn's cases three ways, compares the verdicts with the expected ones, and prints the count."""
+"""Runs Autobahn's cases four ways, compares the verdicts with the expected ones, and prints the count."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ import verdicts
 # Each case has its own timeout; this one is for a runner that hangs.
 GROUP_S = 900
 PARALLEL = 4
-ROW = "{:6} {:>5}  {:28} {:28} {:28} {:>6}"
+ROW = "{:6} {:>5}  {:28} {:28} {:28} {:28} {:>6}"
 
 
 def main():
@@ -48,7 +48,7 @@ def parse():
 async def run(groups, quick, addresses):
     """Returns how many cases are as expected, and a line for each fault."""
     passed, faults = 0, []
-    print(ROW.format("group", "cases", "directly", "relayed", "in a session", "time"))
+    print(ROW.format("group", "cases", "directly", "relayed", "in a session", "compressed", "time"))
     for group in groups:
         began = time.monotonic()
         wanted, count = verdicts.cases(group, quick)

@@ -10,7 +10,8 @@ import time
 READY_S = 10
 END_S = 10
 
-# Both paths lead to the same server: `/relayed` relays frames, `/session` passes messages through a session.
+# All paths lead to the same server: `/relayed` relays frames, `/session` passes messages through a session, `/compressed` compresses
+# them on both sides of it.
 CONFIG = """
 [server]
 listen = ["127.0.0.1:0"]
@@ -31,6 +32,20 @@ relay = false
 max_payload = "16MiB"  # the largest message
 ping_interval = "1h"   # the cases know of no heartbeat
 
+[[routes]]
+path = "/compressed"
+dialect = "websocket"
+upstream = "compressed"
+relay = false
+max_payload = "16MiB"
+ping_interval = "1h"
+permessage_deflate = 1  # the runner counts a short message that comes uncompressed as a fault
+
+[upstreams.compressed]
+kind = "websocket"
+url = "ws://127.0.0.1:{port}/"
+permessage_deflate = 1
+
 [upstreams.echo]
 kind = "websocket"
 url = "ws://127.0.0.1:{port}/"
@@ -39,7 +54,7 @@ url = "ws://127.0.0.1:{port}/"
 
 @contextlib.contextmanager
 def addresses(binary, over_http2):
-    """Where the cases are to be run: on the echo server itself, relayed, and through a session; the proxy over HTTP/2 if wanted."""
+    """Where the cases are to be run: on the echo server itself, relayed, and through sessions; the proxy over HTTP/2 if wanted."""
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polliwog-autobahn-")))
         echo = stack.enter_context(running(["node", "echo.mjs"], directory / "echo.log"))
@@ -52,6 +67,7 @@ def addresses(binary, over_http2):
             "direct": f"ws://127.0.0.1:{echo}/",
             "relayed": f"ws://127.0.0.1:{proxy}/relayed",
             "session": f"ws://127.0.0.1:{proxy}/session",
+            "compressed": f"ws://127.0.0.1:{proxy}/compressed",
         }
 
 

@@ -50,6 +50,7 @@ mod one_connection;
 mod order;
 mod overlap;
 mod payloads;
+mod permessage_deflate;
 mod plain;
 mod proxied;
 mod readiness;

@@ -37,6 +37,9 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
     for (dialect, line) in [
         ("http", "allowed_origins = ['https://a.example']"),
         ("http", "compression = false"),
+        ("http", "permessage_deflate = 1"),
+        ("mux", "permessage_deflate = 1"),
+        ("longpoll", "permessage_deflate = 1"),
         ("http", "ping_interval = '1s'"),
         ("mux", "cors = 'off'"),
         ("mux", "ping_timeout = '1s'"),
@@ -52,6 +55,7 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
         ("mux", "max_payload = 1000"),
         ("websocket", "ping_interval = '1s'"),
         ("websocket", "cors = 'off'"),
+        ("websocket", "permessage_deflate = '1kB'"),
     ] {
         assert_eq!(beside(dialect, line), "none", "{dialect} {line}");
     }

@@ -25,8 +25,8 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Health, HealthCheck, Heartbeat, Host, Introduction, Limits, Link, OpenError,
-    OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Sight, Upstream,
+    Asking, BuildError, Health, HealthCheck, Heartbeat, Introduction, Limits, Link, OpenError, OpenRequest,
+    Opened, Opening, Protocol, Relaying, Settings, Sight, Upstream,
 };
 
 /// An Engine.IO server.
@@ -40,7 +40,7 @@ pub(super) struct EngineIo {
 impl EngineIo {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
-        dialer.start_checks(Some(terms(settings.versions.newest(), settings.host, settings.max_message)));
+        dialer.start_checks(Some(terms(settings.versions.newest(), settings)));
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
@@ -48,7 +48,7 @@ impl EngineIo {
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let revision = negotiate(self.settings.versions, request.revision)?;
-        let terms = terms(revision, self.settings.host, self.settings.max_message);
+        let terms = terms(revision, &self.settings);
         let begin = |accepted| begin(accepted, revision, self.settings.max_message);
         let opened = self.dialer.open_with(request, &terms, deadline, begin).await;
         opened.map_err(|error| match error {
@@ -143,14 +143,21 @@ pub(super) fn negotiate(versions: Versions, client: Option<Revision>) -> Result<
 }
 
 /// Returns the parameters of a WebSocket request to an Engine.IO server.
-pub(super) fn terms(revision: Revision, host: Host, message_max: usize) -> Terms {
+pub(super) fn terms(revision: Revision, settings: &Settings) -> Terms {
     // A text frame has the packet's type before the message, and the open packet must fit too.
-    let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
+    let message_max = settings.max_message.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
     let query = match revision {
         Revision::V3 => "EIO=3&transport=websocket",
         Revision::V4 => "EIO=4&transport=websocket",
     };
-    Terms { host, query, message_max, buffers: Buffers::Small, first: First::Server }
+    Terms {
+        host: settings.host,
+        query,
+        message_max,
+        buffers: Buffers::Small,
+        deflate: settings.permessage_deflate,
+        first: First::Server,
+    }
 }
 
 /// Waits for the open packet, with which the session begins.

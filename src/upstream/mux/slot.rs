@@ -313,6 +313,8 @@ impl Slot {
             query: "",
             message_max: frame_max(self.settings.max_message),
             buffers: Buffers::Large,
+            // Its messages are short, and many of them leave at once.
+            deflate: None,
             first: First::Anybody,
         };
         let deadline = Deadline::after(self.settings.handshake_timeout);

@@ -23,8 +23,8 @@ pub(crate) fn parked(admin: SocketAddr) -> u64 {
     sum(admin, PARKED)
 }
 
-/// Returns the sum of a gauge's series.
-fn sum(admin: SocketAddr, name: &str) -> u64 {
+/// Returns the sum of a gauge's or a counter's series.
+pub(crate) fn sum(admin: SocketAddr, name: &str) -> u64 {
     let answer = Client::connect(admin).get("/metrics");
     assert_eq!(answer.status, 200);
     let text = answer.text();

@@ -1,6 +1,5 @@
 """A client that keeps no rules: frames as bytes, each as the case wants it."""
 
-import socket
 import struct
 import time
 
@@ -25,10 +24,8 @@ def number(value):
 
 
 class Hostile:
-    def __init__(self, port, settings=b""):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        # A frame that follows another is not to wait for an acknowledgement.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, door, settings=b""):
+        self.scheme, self.socket = door.scheme, door.connect()
         self.encoder = hpack.Encoder()
         self.unread = b""
         self.sent = 0
@@ -53,7 +50,7 @@ class Hostile:
             pass
 
     def block(self, method, path, more=()):
-        head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", path), *more]
+        head = [(":method", method), (":scheme", self.scheme), (":authority", "127.0.0.1"), (":path", path), *more]
         return self.encoder.encode(head)
 
     def request(self, stream, method, path, flags=END_STREAM):

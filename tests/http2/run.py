@@ -1,4 +1,4 @@
-"""Each hostile case beside an honest client, and with a session that the hostile connection carries: none of them loses anything."""
+"""Each hostile case, in the clear and by TLS, beside an honest client, and with a session that the hostile connection carries: none of them loses anything."""
 
 import os
 import signal
@@ -17,19 +17,20 @@ def main():
     # A SIGTERM unwinds as an interrupt does, so that the proxy ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     passed, failed = 0, 0
-    with sites.running(os.environ["POLLIWOG_BIN"]) as site:
-        # What the first requests take is not the cases'.
-        attempt(site, lambda *_: None)
-        for case in cases.ALL:
-            name = case.__doc__.splitlines()[0]
-            if wanted and not any(word in name for word in wanted):
-                continue
-            try:
-                print(f"ok      {name} ({attempt(site, case)})", flush=True)
-                passed += 1
-            except Exception as fault:
-                print(f"FAILED  {name}: {type(fault).__name__}: {fault}", flush=True)
-                failed += 1
+    for secure in False, True:
+        with sites.running(os.environ["POLLIWOG_BIN"], secure) as site:
+            # What the first requests take is not the cases'.
+            attempt(site, lambda *_: None)
+            for case in cases.ALL:
+                name = ("by TLS: " if secure else "") + case.__doc__.splitlines()[0]
+                if wanted and not any(word in name for word in wanted):
+                    continue
+                try:
+                    print(f"ok      {name} ({attempt(site, case)})", flush=True)
+                    passed += 1
+                except Exception as fault:
+                    print(f"FAILED  {name}: {type(fault).__name__}: {fault}", flush=True)
+                    failed += 1
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
@@ -37,7 +38,7 @@ def main():
 def attempt(site, case):
     """Runs a case; returns what it cost."""
     before = site.memory()
-    neighbour = sites.Neighbour(site.port)
+    neighbour = sites.Neighbour(site.door)
     neighbour.start()
     began = time.monotonic()
     try:

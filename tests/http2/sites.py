@@ -1,4 +1,4 @@
-"""The proxy with its shipped configuration and HTTP/2 in the clear, and an honest client beside the hostile one."""
+"""The proxy with its shipped configuration and HTTP/2, in the clear or by TLS, and an honest client beside the hostile one."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -21,12 +22,35 @@ ANSWER_S = 20
 
 # Short, so that the cases that wait for one of them are.
 TIMEOUTS = {"SERVER__IDLE_TIMEOUT": "3s", "SERVER__DRAIN_TIMEOUT": "2s", "DEFAULTS__STALL_TIMEOUT": "2s"}
-SETTINGS = {"SERVER__LISTEN": "127.0.0.1:0", "ADMIN__LISTEN": "127.0.0.1:0", "SERVER__H2C": "true", **TIMEOUTS}
+SETTINGS = {"SERVER__LISTEN": "127.0.0.1:0", "ADMIN__LISTEN": "127.0.0.1:0", **TIMEOUTS}
+CLEAR = {**SETTINGS, "SERVER__H2C": "true"}
+SECURE = {**SETTINGS, "SERVER__TLS__CERTIFICATE": "cert.pem", "SERVER__TLS__KEY": "key.pem"}
+
+
+class Door:
+    """Where clients connect: a port, by TLS if there is an authority."""
+
+    def __init__(self, port, authority=None):
+        self.port, self.scheme, self.context = port, "https" if authority else "http", None
+        if authority:
+            self.context = ssl.create_default_context(cafile=authority)
+            self.context.set_alpn_protocols(["h2"])
+
+    def connect(self):
+        """Returns a connection on which HTTP/2 begins."""
+        connection = socket.create_connection(("127.0.0.1", self.port), ANSWER_S)
+        # A frame that follows another is not to wait for an acknowledgement.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self.context:
+            return connection
+        connection = self.context.wrap_socket(connection, server_hostname="127.0.0.1")
+        assert connection.selected_alpn_protocol() == "h2"
+        return connection
 
 
 class Site:
-    def __init__(self, pid, port):
-        self.pid, self.port = pid, port
+    def __init__(self, pid, door):
+        self.pid, self.door = pid, door
 
     def memory(self):
         """What the proxy has of the machine's memory, in MiB."""
@@ -35,15 +59,16 @@ class Site:
 
 
 @contextlib.contextmanager
-def running(binary):
-    """Starts the proxy; it must live to the end, and then exit with 0 on SIGTERM."""
+def running(binary, secure):
+    """Starts the proxy, with TLS or without; it must live to the end, and then exit with 0 on SIGTERM."""
     with tempfile.TemporaryDirectory(prefix="polliwog-http2-") as directory:
         log = pathlib.Path(directory, "log")
-        environment = {**os.environ, **{f"POLLIWOG_{key}": value for key, value in SETTINGS.items()}}
+        settings, authority = (SECURE, certificate(directory)) if secure else (CLEAR, None)
+        environment = {**os.environ, **{f"POLLIWOG_{key}": value for key, value in settings.items()}}
         with log.open("wb") as output:
             child = subprocess.Popen([binary], cwd=directory, env=environment, stdin=subprocess.DEVNULL, stderr=output)
         try:
-            yield Site(child.pid, listening(child, log))
+            yield Site(child.pid, Door(listening(child, log), authority))
             if child.poll() is not None:
                 raise RuntimeError(f"the proxy ended by itself, with {child.returncode}:\n{log.read_text()[-4000:]}")
             child.terminate()
@@ -54,6 +79,15 @@ def running(binary):
         finally:
             child.kill()
             child.wait()
+
+
+def certificate(directory):
+    """Makes a certificate for the proxy; returns its file."""
+    made = pathlib.Path(directory, "cert.pem")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", made, "-keyout", pathlib.Path(directory, "key.pem")]
+    subprocess.run([*command.split(), *names], check=True, stderr=subprocess.DEVNULL)
+    return made
 
 
 def listening(child, log):
@@ -70,9 +104,8 @@ def listening(child, log):
 class Client:
     """A client that keeps the protocol: one request after the other, on one connection."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, door):
+        self.scheme, self.socket = door.scheme, door.connect()
         self.http = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.http.initiate_connection()
         self.socket.sendall(self.http.data_to_send())
@@ -80,7 +113,7 @@ class Client:
     def ask(self, method, path, body=b""):
         """Returns the status and the body of the response."""
         stream = self.http.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", path)]
+        head = [(":method", method), (":scheme", self.scheme), (":authority", "127.0.0.1"), (":path", path)]
         self.http.send_headers(stream, head, end_stream=not body)
         if body:
             self.http.send_data(stream, body, end_stream=True)
@@ -114,9 +147,9 @@ class Client:
 class Neighbour(threading.Thread):
     """A session of an honest client, which has one message after the other echoed until it is stopped."""
 
-    def __init__(self, port):
+    def __init__(self, door):
         super().__init__(daemon=True)
-        self.client = Client(port)
+        self.client = Client(door)
         self.path = self.client.begin()
         self.count, self.slowest, self.fault = 0, 0.0, None
         self.stopped = threading.Event()

@@ -14,7 +14,7 @@ use crate::cluster::{self, Cluster, Me, NextSecured, Roster, Secured};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::fingerprint::Fingerprint;
-use crate::meter::{Listener, Metrics};
+use crate::meter::Metrics;
 use crate::server::{self, BindError, ConnectInfo, ListenerSettings, NextServer, Open, Server, SocketName};
 use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::{Node, Tag};
@@ -54,8 +54,7 @@ impl Peers {
         endings: &server::Signals,
     ) -> Open {
         let make = move |_: ConnectInfo| nodes.clone();
-        let connections = wiring.metrics.connections(Listener::Peer);
-        self.server.serve(make, &wiring.helpers.tracker, vital, endings, &connections)
+        self.server.serve(make, &wiring.helpers.tracker, vital, endings, &wiring.metrics)
     }
 }
 

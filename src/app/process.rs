@@ -20,7 +20,7 @@ use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::Config;
 use crate::drain::{Drain, Signals};
-use crate::meter::{Listener, Metrics};
+use crate::meter::Metrics;
 use crate::server::ConnectInfo;
 use crate::service::admin::Admin;
 use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via};
@@ -96,8 +96,7 @@ impl Process {
             )
         };
         let connections = &wiring.work.connections;
-        let public =
-            public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
+        let public = public.serve(make, connections, vital, &endings.public, &metrics);
         let orders = Orders::new(public.ordered());
         // A process without [cluster] has no nodes to show.
         let has_nodes = config.cluster.is_some();
@@ -112,7 +111,7 @@ impl Process {
             control,
         );
         let make = move |_: ConnectInfo| service.clone();
-        admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics.connections(Listener::Admin));
+        admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
 
         let asked = Background { vital: vital.clone(), ..Background::default() };
         let nodes = cluster

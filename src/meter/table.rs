@@ -162,7 +162,8 @@ metrics! {
             "Certificates ordered by ACME, `done` and `failed`",
             "`failed`: the log has the cause. The certificate before stays in use: a third of its life is left at the first attempt.";
         connections: Family<Gauge> = "polliwog_connections" in Count by ["listener"],
-            "Client connections that are open and speak HTTP; upgraded connections are not counted",
+            "Client connections that are open and speak HTTP; upgraded connections are not counted. `listener` is its name: `default` for that of `[server]`, \
+             and `admin.listen` and `cluster.listen` for the other two",
             "Compare with the open sessions: many more connections mean clients without a session, or idle connections. \
              A shorter `idle_timeout` closes idle ones.";
         accepted: Family<Counter> = "polliwog_connections_accepted" in Count by ["listener"],

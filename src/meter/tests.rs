@@ -200,7 +200,7 @@ fn what_is_told_of_traffic_has_these_names_types_and_helps() {
 #[test]
 fn connections_are_open_for_as_long_as_they_are_held() {
     let metrics = Metrics::new();
-    let connections = metrics.connections(Listener::Public);
+    let connections = metrics.connections("public");
     let first = connections.opened();
     let second = connections.opened();
     drop(first);
@@ -314,7 +314,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     let metrics = Metrics::new();
     let meter = metrics.route("/", "chat");
     meter.request(Op::Poll, 200);
-    metrics.connections(Listener::Public);
+    metrics.connections("public");
     metrics.dials("chat");
     metrics.cluster();
     metrics.directory();

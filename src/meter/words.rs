@@ -258,28 +258,6 @@ words! {
     }
 }
 
-/// The kind of listener that accepted a connection. Unlike the others, it is not used as an index.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Listener {
-    /// The listeners of `[server]`.
-    Public,
-    /// The listener of `[admin]`.
-    Admin,
-    /// The listener of `[cluster]`.
-    Peer,
-}
-
-impl Listener {
-    /// Returns the label's value.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Admin => "admin",
-            Self::Peer => "peer",
-        }
-    }
-}
-
 /// A status as a label: the codes that a route is known to answer, and the class of every other, so that
 /// `status=~"5.."` finds all errors of a class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

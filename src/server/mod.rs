@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
-use crate::meter::Connections;
+use crate::meter::Metrics;
 use crate::tls::ServerTls;
 pub use accept::Signals;
 use accept::{Accepting, REFUSALS_MAX};
@@ -103,7 +103,7 @@ impl Server {
         tracker: &TaskTracker,
         vital: &Vital,
         signals: &Signals,
-        connections: &Connections,
+        metrics: &Metrics,
     ) -> Open
     where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
@@ -112,9 +112,10 @@ impl Server {
         let (make, refusal) = (Arc::new(make), Arc::new(|_: ConnectInfo| Refusal));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         let has_reserve = self.has_reserve;
-        let (tracker, vital, connections) = (tracker.clone(), vital.clone(), connections.clone());
+        let (tracker, vital, metrics) = (tracker.clone(), vital.clone(), metrics.clone());
         let accept = move |bound: Accepts, signals: Signals| {
             let Accepts { socket, address, connecting: current, ending } = bound;
+            let connections = metrics.connections(&current.load().listener);
             let refuse = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
                 let (ended, opened) = (ending.clone(), connections.clone());
@@ -139,7 +140,7 @@ impl Server {
                 tracker: tracker.clone(),
                 signals,
                 ending,
-                connections: connections.clone(),
+                connections,
                 has_reserve,
                 refusals: Arc::clone(&refusals),
             };

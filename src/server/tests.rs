@@ -18,7 +18,7 @@ use tower::service_fn;
 use super::caller::{BoxError, Request};
 use super::*;
 use crate::duplex::Duplex;
-use crate::meter::{Listener, Metrics};
+use crate::meter::Metrics;
 
 mod ending;
 mod gone;
@@ -160,7 +160,7 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
     assert_ne!(server.addresses[0].port(), server.addresses[1].port());
     assert_eq!(*infos.lock().unwrap(), expected);
     let metrics = server.metrics.render();
-    assert!(metrics.contains("polliwog_connections{listener=\"public\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("polliwog_connections{listener=\"default\"} 2\n"), "{metrics}");
 }
 
 #[tokio::test]
@@ -227,8 +227,7 @@ impl Running {
         let server = Server::bind(&settings, |_| None).unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
         let addresses = server.local_addrs().into_iter().filter_map(|name| name.address.ip()).collect();
-        let connections = metrics.connections(Listener::Public);
-        let open = server.serve(make, &tracker, &Vital::default(), &signals, &connections);
+        let open = server.serve(make, &tracker, &Vital::default(), &signals, &metrics);
         tracker.close();
         Self { addresses, open, signals, tracker, metrics }
     }

@@ -10,7 +10,7 @@ use crate::support::nodes::Nodes;
 use crate::support::poller::POLLING;
 use crate::support::processes::Processes;
 use crate::support::target::{Target, free_port};
-use crate::support::{Setup, World, eventually};
+use crate::support::{Setup, World, eventually, metrics};
 
 /// A listener called `name`, and a route below `/NAME/` that only its clients meet.
 fn listener(name: &str, address: SocketAddr) -> String {
@@ -53,6 +53,12 @@ fn listeners_come_and_go_with_a_reload_and_have_routes_of_their_own() {
     assert_eq!((status(one, "two"), status(two, "one"), status(world.addr, "one")), (404, 404, 404));
     // A route without a listener is at all of them.
     assert_eq!((status(one, "engine.io"), status(world.addr, "engine.io")), (200, 200));
+    for name in ["one", "two", "default", "admin.listen"] {
+        let label = format!("listener=\"{name}\"");
+        let is_counted =
+            || metrics::has_counted(world.target.admin, "polliwog_connections_accepted_total", &[&label]);
+        eventually(is_counted, || label.clone());
+    }
     // A connection that is open meets the routes of its listener, whatever they become.
     let mut open = Client::connect(two);
     let target = POLLING.replace("engine.io", "two");

@@ -15,7 +15,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::*;
-use crate::meter::Listener;
 use crate::route_id::RouteId;
 use crate::server::{self, ConnectInfo, ListenerSettings, Server};
 use crate::service::{Client as Peer, Connection, Current, Running, Stack};
@@ -61,9 +60,8 @@ impl Proxy {
                 Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),
             )
         };
-        let meter = wiring.metrics.connections(Listener::Public);
         let vital = &wiring.helpers.vital;
-        server.serve(make, &wiring.work.connections, vital, &server::Signals::default(), &meter);
+        server.serve(make, &wiring.work.connections, vital, &server::Signals::default(), &wiring.metrics);
         let proxy = Self { wiring, current, address };
         proxy.swap(text);
         proxy

@@ -69,7 +69,7 @@ async fn an_end_that_came_first_is_heard_by_a_connection_that_comes_later() {
     }
     server.ended().await;
     let metrics = server.metrics.render();
-    assert!(metrics.contains("polliwog_connections{listener=\"public\"} 0\n"), "{metrics}");
+    assert!(metrics.contains("polliwog_connections{listener=\"default\"} 0\n"), "{metrics}");
 }
 
 #[tokio::test]

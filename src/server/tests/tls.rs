@@ -53,7 +53,7 @@ async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
     let mut client = connect(&server, &certificate).await;
     assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
     let metrics = server.metrics.render();
-    assert!(metrics.contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("polliwog_tls_failures_total{listener=\"default\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn only_clients_whose_certificate_is_known_are_served() {
         let read = timeout(PATIENCE, client.0.read_to_end(&mut answer)).await.expect("it ends in time");
         assert_eq!((read.is_ok(), answer.ends_with(b"hello")), (known, known));
     }
-    assert!(server.metrics.render().contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"));
+    assert!(server.metrics.render().contains("polliwog_tls_failures_total{listener=\"default\"} 1\n"));
 }
 
 #[tokio::test]

@@ -104,12 +104,12 @@ export class Proxy {
 
   /** How many connections of clients are open. */
   connections() {
-    return this.metric('polliwog_connections{listener="public"}');
+    return this.metric('polliwog_connections{listener="default"}');
   }
 
   /** On how many connections of clients HTTP of this version began: `http/1.1` or `http/2`. */
   spoken(protocol) {
-    return this.metric(`polliwog_http_connections_total{listener="public",protocol="${protocol}"}`);
+    return this.metric(`polliwog_http_connections_total{listener="default",protocol="${protocol}"}`);
   }
 
   /** The value of one series. */

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use polliwog::packet::Message;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -52,6 +52,16 @@ impl Backend {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.inner.address
+    }
+
+    /// Sends a message to each session of some, whose connections are shared ones.
+    pub(crate) fn push_to(&self, numbers: impl IntoIterator<Item = usize>) -> anyhow::Result<()> {
+        let sessions = self.inner.sessions.borrow();
+        for number in numbers {
+            let Some(Session::Mux(line, id)) = sessions.get(&number) else { bail!("no session {number}") };
+            write(line.writer(), &line.message(*id, Message::text(MESSAGE)))?;
+        }
+        Ok(())
     }
 
     /// Sends a message to each session of a group.

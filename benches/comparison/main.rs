@@ -13,11 +13,13 @@ mod client;
 mod engineioxide;
 mod figures;
 mod frame;
+mod hold;
 mod hyper;
 mod line;
 mod load;
 mod measure;
 mod memory;
+mod million;
 mod mux;
 mod operation;
 mod own_server;
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).skip(1).collect();
     let done = match words[..] {
         ["--bench", "serve", ref words @ ..] => own_server::run(words),
+        ["--bench", "hold", ref words @ ..] => hold::run(words),
+        ["million", count, "--bench"] => million::run(count),
         // A test runner starts it without that flag, and there are no tests here.
         ref words if !words.contains(&"--bench") => Ok(()),
         _ => compare(&Arguments::parse()),

@@ -25,6 +25,8 @@ pub(crate) enum Core {
     Load,
     /// Alone.
     Subject,
+    /// Wherever there is room.
+    Any,
 }
 
 impl Core {
@@ -32,6 +34,7 @@ impl Core {
         match self {
             Self::Load => "0",
             Self::Subject => "1",
+            Self::Any => "0,1",
         }
     }
 }
@@ -69,6 +72,18 @@ impl Process {
     /// Resident bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<i64> {
         self.family()?.into_iter().map(memory).sum()
+    }
+
+    /// Its own resident bytes, and its part of what it shares with others.
+    pub(crate) fn share_of_memory(&self) -> anyhow::Result<u64> {
+        let rollup = std::fs::read_to_string(proc(self.child.id()).join("smaps_rollup"))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Returns how long the scheduler has run it, without its children.
+    pub(crate) fn own_cpu(&self) -> anyhow::Result<Duration> {
+        cpu(self.child.id())
     }
 
     /// Returns how long the scheduler has run it.

@@ -6,17 +6,20 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 
 use anyhow::Context as _;
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedWriteHalf;
 
 /// Waits for more bytes. Their buffer exists only while they are read, since thousands of connections wait.
-pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+pub(crate) async fn read_some(
+    reader: &mut (impl AsyncRead + Unpin),
+    bytes: &mut Vec<u8>,
+) -> anyhow::Result<()> {
     read_up_to::<4096>(reader, bytes).await
 }
 
 /// Waits for more bytes, `LEN` at most.
 pub(crate) async fn read_up_to<const LEN: usize>(
-    reader: &mut OwnedReadHalf,
+    reader: &mut (impl AsyncRead + Unpin),
     bytes: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
     let len = poll_fn(|context| {

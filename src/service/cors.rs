@@ -136,6 +136,16 @@ impl CorsLayer {
         matches!(self.rule, Rule::Mirror(_))
     }
 
+    /// Learns the backend's headers from another node's response, for those that this node gives once the other has gone.
+    pub(super) fn hear(&self, asked: &Asked, response: &Response) {
+        if let (Rule::Mirror(recent), Some(origin)) = (&self.rule, &asked.0)
+            && response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+            && !recent.heard.contains_key(origin)
+        {
+            recent.remember(origin, response.headers());
+        }
+    }
+
     /// Sets the route's headers on a response.
     pub(super) fn apply(&self, asked: &Asked, response: &mut Response) {
         let from_backend = response.extensions_mut().remove::<FromBackend>();

@@ -87,26 +87,27 @@ impl Foreign {
             if let Some(body) = body {
                 body.discard(&tasks.tracker);
             }
-            return Serving::done(too_large());
+            return too_large(&cors, &origin);
         };
         let Self { owner, cluster, unknown } = self;
         let mut passing = Passing::new(cluster, owner, prepared, body, tasks.tracker.clone());
-        let refuse = move |why| {
-            let mut response = match why {
-                Unreached::Absent => polling::respond(unknown.answer().reply),
-                Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),
-            };
-            cors.apply(&origin, &mut response);
-            response
-        };
         Serving::other(async move {
             // Where it stands: moved, it would take its room twice.
             let passed = (&mut passing).await;
-            match passed {
-                Ok((head, question)) => Ok(answer(passing.cluster(), *head, question, ask, &tasks)),
-                Err(Failed::Abort) => Err(Abort),
-                Err(Failed::Unreached(why)) => Ok(refuse(why)),
-            }
+            let mut response = match passed {
+                Ok((head, question)) => {
+                    let response = answer(passing.cluster(), *head, question, ask, &tasks);
+                    cors.hear(&origin, &response);
+                    return Ok(response);
+                }
+                Err(Failed::Abort) => return Err(Abort),
+                Err(Failed::Unreached(Unreached::Absent)) => polling::respond(unknown.answer().reply),
+                Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => {
+                    plain(StatusCode::BAD_GATEWAY, UNREACHED)
+                }
+            };
+            cors.apply(&origin, &mut response);
+            Ok(response)
         })
     }
 }
@@ -158,8 +159,10 @@ pub(super) fn answer(
 }
 
 /// Returns the response to a request whose header does not cross.
-pub(super) fn too_large() -> Response {
-    plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
+pub(super) fn too_large(cors: &CorsLayer, origin: &Asked) -> Serving {
+    let mut response = plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE);
+    cors.apply(origin, &mut response);
+    Serving::done(response)
 }
 
 /// Copies the bytes behind a 101, and understands none of them.

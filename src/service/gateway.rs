@@ -17,7 +17,7 @@ use self::first::{First, Led};
 use self::receivers::Alone;
 use self::task::{Elsewhere, Task};
 use super::cors::{Asked, CorsLayer, DefaultRule};
-use super::foreign::{Asking, Tasks};
+use super::foreign::{self, Asking, Tasks};
 use super::handshake::{Arrival, Handshake};
 use super::moves::Moves;
 use super::named::Named;
@@ -203,9 +203,8 @@ impl Gateway {
         origin: Asked,
         op: Op,
     ) -> Serving {
-        let prepared = match First::new(&self.route, &first.0, name, connection) {
-            Ok(prepared) => prepared,
-            Err(response) => return Serving::done(*response),
+        let Some(prepared) = First::new(&self.route, &first.0, name, connection) else {
+            return foreign::too_large(&self.cors, &origin);
         };
         first.0.extensions.insert(HeadBytes(connection.raw_headers.request()));
         let client = connection.client.clone();

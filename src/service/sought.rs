@@ -73,7 +73,7 @@ impl Sought {
         let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
         let body = Unsent::new(body);
         let errand = Errand::new(locations, id, (&head, head_len), &client, body, ask, tasks);
-        let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
+        let Some(mut errand) = errand else { return foreign::too_large(&cors, &origin) };
         drop(head);
         Serving::other(async move {
             let (mut not, mut is_crowded) = (None, false);
@@ -84,6 +84,8 @@ impl Sought {
                 if let Some(mut response) = errand.pass_to(node).await? {
                     if response.status() == StatusCode::BAD_GATEWAY {
                         cors.apply(&origin, &mut response);
+                    } else {
+                        cors.hear(&origin, &response);
                     }
                     return Ok(response);
                 }

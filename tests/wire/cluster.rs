@@ -7,7 +7,7 @@ mod hang_ups;
 
 use std::time::Instant;
 
-use super::support::http::Client;
+use super::support::http::{Client, Response};
 use super::support::poller::POLLING;
 use super::support::wire::{Fill, Wire};
 use super::support::world::TOKEN;
@@ -42,6 +42,26 @@ fn many_messages_cross_whole_and_in_order() {
         peer.send(&long);
         assert_eq!(poller.poll(), format!("4{long}"));
     }
+}
+
+#[test]
+fn a_page_of_another_origin_reads_what_the_other_node_says_itself() {
+    let origin = ("Origin", "https://a.example");
+    let allowed = |response: &Response| response.header("access-control-allow-origin") == Some(origin.1);
+    let mut world = world();
+    world.backend().script(|script| {
+        script.headers = format!("Access-Control-Allow-Origin: {}\r\nVary: Origin\r\n", origin.1);
+    });
+    let (mut poller, _peer) = world.poller();
+    poller.ask_at(world.other.as_ref().unwrap().public);
+    assert!(allowed(&poller.request("POST", &[origin], b"4x")), "the session's node says it");
+    let large = "x".repeat(17 << 10);
+    let too_large = poller.request("GET", &[origin, ("Cookie", &large)], b"");
+    assert!(too_large.status == 431 && allowed(&too_large), "{too_large:?}");
+    world.target.kill();
+    let unknown = poller.request("GET", &[origin], b"");
+    unknown.assert_unknown_sid();
+    assert!(allowed(&unknown), "{unknown:?}");
 }
 
 #[test]

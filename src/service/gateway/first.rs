@@ -7,7 +7,7 @@ use http::request::Parts;
 use tokio::time::timeout;
 
 use crate::directory::Id;
-use crate::service::foreign::{self, Tasks};
+use crate::service::foreign::Tasks;
 use crate::service::locations::{CROWDED, Settled, elsewhere};
 use crate::service::named::{Named, reserve_soon};
 use crate::service::replies::unavailable;
@@ -32,27 +32,23 @@ pub(super) struct First {
 }
 
 impl First {
-    /// Prepares a request with this id.
-    ///
-    /// # Errors
-    /// The response if its header is too large for other nodes.
+    /// Prepares a request with this id; `None` if its header is too large for other nodes.
     pub(super) fn new(
         route: &SessionRoute,
         head: &Parts,
         name: String,
         connection: &Connection,
-    ) -> Result<Self, Box<Response>> {
+    ) -> Option<Self> {
         let errand = match &route.locations {
             Some(locations) if connection.hop == Hop::Direct => {
                 let client = route.located(&head.headers, &connection.client);
                 let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
                 let head = (head, head_len(head, connection));
-                let errand = Errand::new(locations, id, head, &client, None, None, tasks);
-                Some(errand.ok_or_else(|| Box::new(foreign::too_large()))?)
+                Some(Errand::new(locations, id, head, &client, None, None, tasks)?)
             }
             Some(_) | None => None,
         };
-        Ok(Self { name, errand })
+        Some(Self { name, errand })
     }
 
     /// Passes the request to the node that has the session, or decides that it begins here. `explain` adds the route's headers

@@ -46,11 +46,13 @@ const FILES = [
   'versions-wire',
 ];
 const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
+// Where one proxy can be, there may be two nodes.
+const ways = (some = ['proxy', 'demux']) => (some.includes('proxy') ? [...some, 'foreign'] : some);
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {
   for (const test of suite.cases) {
-    if (!(test.ways ?? suite.ways ?? ['proxy', 'demux']).includes(args.through)) continue;
+    if (!ways(test.ways ?? suite.ways).includes(args.through)) continue;
     if (!(test.browsers ?? Object.keys(BROWSERS)).includes(args.browser)) continue;
     for (const transport of test.transports ?? COMMON) {
       if (args.quick && !(test.quick ?? []).includes(transport)) continue;

@@ -1,12 +1,17 @@
-// The ways from a client to a backend: through one proxy, in the clear or behind TLS with HTTP/2, or through an edge whose
-// sessions share a WebSocket to a demultiplexer beside the backend.
+// The ways from a client to a backend: through one proxy, in the clear or behind TLS with HTTP/2; through two nodes of a cluster,
+// of which the second is asked for the sessions of the first; or through an edge whose sessions share a WebSocket to a demultiplexer
+// beside the backend.
 
 import { relay } from '../../mux/lib/relay.mjs';
+import { balancer } from './balancer.mjs';
+import { freePort } from './ports.mjs';
 import { Proxy } from './proxy.mjs';
 import { certificate } from './secure.mjs';
 
 const TOKEN = 'interop-secret';
 const CLIENT_FILES = 'socket.io.';
+/** A busy machine may take long to connect two nodes, or be silent for long. */
+const BUSY = { connect_timeout: '5s', silence_timeout: '10s' };
 
 /** By the words of `--through`: each starts what the lane's `profile` asks for, in front of the backend. */
 export const WAYS = {
@@ -17,11 +22,31 @@ export const WAYS = {
 
   async http2(binary, profile, backendPort) {
     if (profile.shipped) return WAYS.proxy(binary, profile, backendPort);
-    const proxy = await single(binary, profile, backendPort, await certificate());
+    const proxy = await single(binary, profile, backendPort, { server: { tls: await certificate() } });
     const way = new Way({ proxy });
     way.check = async () => {
       const [old, current] = [await proxy.spoken('http/1.1'), await proxy.spoken('http/2')];
       return old === 0 && current > 0 ? [] : [`${old} connections spoke HTTP/1.1, ${current} HTTP/2`];
+    };
+    return way;
+  },
+
+  async foreign(binary, profile, backendPort) {
+    const peers = { a: `127.0.0.1:${await freePort()}`, b: `127.0.0.1:${await freePort()}` };
+    const node = (name) => {
+      const cluster = { listen: peers[name], peers, token: 'a-long-secret-of-both-nodes', ...BUSY };
+      if (profile.shipped) return Proxy.shipped(binary, variables('POLLIWOG_CLUSTER', cluster));
+      return single(binary, profile, backendPort, { cluster });
+    };
+    const [a, b] = await Promise.all(['a', 'b'].map(node));
+    const front = await balancer(a.port, b.port);
+    const way = Object.assign(new Way({ a, b }), { front, port: front.port });
+    way.check = async () => {
+      const faults = [];
+      const [began, asked] = [await b.sum('polliwog_sessions_opened_total'), await b.sum('polliwog_cluster_asks_total')];
+      if (began > 0) faults.push(`${began} sessions began at the node that is only asked`);
+      if (front.led() > 0 && asked === 0) faults.push(`of ${front.led()} requests none was asked at the other node`);
+      return faults;
     };
     return way;
   },
@@ -81,15 +106,16 @@ class Way {
       if (code !== 0) faults.push(`exit code of the ${name} after SIGTERM: ${code}`);
     }
     this.line?.close?.();
+    this.front?.close();
     return faults;
   }
 }
 
-function single(binary, profile, backendPort, tls) {
+function single(binary, profile, backendPort, more) {
   const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
   const forwarded = (profile.forwarded ?? []).map((path) => ({ path, dialect: 'http' }));
   const routes = [sessions(profile), ...forwarded];
-  return Proxy.start(binary, (port) => config(port, routes, upstream, tls));
+  return Proxy.start(binary, (port) => config(port, routes, upstream, more));
 }
 
 const sessions = ({ path, route }) => ({ path, dialect: 'engine.io', close_timeout: '2s', ...route });
@@ -98,23 +124,35 @@ function urlOf({ kind, path, backendPath = kind === 'websocket' ? '/' : path }, 
   return `ws://127.0.0.1:${port}${backendPath}`;
 }
 
-function config(port, routes, upstream, tls) {
+/** `more` are keys for [server], and a whole [cluster]. */
+function config(port, routes, upstream, { server = {}, cluster } = {}) {
   const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
   return [
     '[server]',
     `listen = ["127.0.0.1:${port}"]`,
     // Sessions end over a quarter of it.
     'drain_timeout = "4s"',
-    ...(tls ? lines({ tls }) : []),
+    ...lines(server),
     '',
     '[admin]',
     'listen = "127.0.0.1:0"',
+    ...(cluster ? ['', '[cluster]', ...lines(cluster)] : []),
     ...routes.flatMap((route) => ['', '[[routes]]', ...lines({ upstream: 'b', ...route })]),
     '',
     '[upstreams.b]',
     ...lines(upstream),
     '',
   ].join('\n');
+}
+
+/** The same table as variables of the environment. */
+function variables(prefix, table) {
+  return Object.fromEntries(
+    Object.entries(table).flatMap(([key, value]) => {
+      const name = `${prefix}__${key.toUpperCase()}`;
+      return typeof value === 'object' ? Object.entries(variables(name, value)) : [[name, value]];
+    }),
+  );
 }
 
 function toml(value) {

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Hop;
-use super::named::reserve_soon;
-use crate::bridge::{Registry, Reservation};
+use super::named::soon;
+use crate::bridge::{Located, Registry, Reservation};
 use crate::cluster::{Cluster, Peer, Prepared};
 use crate::directory::{Directory, Id, Verdict};
 use crate::reply::Reply;
@@ -137,8 +137,9 @@ impl Locations {
         if let Some(node) = self.remembered(id, not) {
             return Settled::At(node);
         }
-        let Some(reservation) = reserve_soon(registry, route, name).await else { return Settled::Taken };
-        let deciding = Deciding::new(self, id);
+        let reserve = || Deciding::begin(self, id, || registry.reserve_named(route, name));
+        // The reservation is dropped first: without it, the id is undecided for nobody.
+        let Some((deciding, reservation)) = soon(reserve).await else { return Settled::Taken };
         let reservation = self.hold(reservation);
         let claimed = match &self.directory {
             Some(directory) => directory.claim(id, not).await,
@@ -153,10 +154,12 @@ impl Locations {
                 Err(Crowded) => return Settled::Crowded,
             },
         };
-        match other.or_else(|| deciding.decide()) {
-            Some(node) => Settled::At(node),
-            None => Settled::Ours(reservation),
+        if let Some(node) = other.or_else(|| deciding.decide()) {
+            drop(reservation);
+            drop(deciding);
+            return Settled::At(node);
         }
+        Settled::Ours(reservation)
     }
 
     /// Enters a session into the directory that this node begins under the id of its backend.
@@ -188,9 +191,11 @@ impl Locations {
         }
     }
 
-    /// Returns whether this node is still finding out which node has a session, or begins it.
-    pub(super) fn is_undecided(&self, id: Id) -> bool {
-        self.undecided().contains_key(&id)
+    /// Returns whether another node may have a session whose id was found to be reserved here: this node's first receiver is
+    /// still asking the others, or has learned since then which one has it.
+    pub(super) fn may_be_elsewhere(&self, registry: &Registry, route: &RouteId, sid: &str) -> bool {
+        self.undecided().contains_key(&Id::of(route, sid))
+            || !matches!(registry.find(route, sid), Located::Opening)
     }
 
     /// Asks all other nodes which one has a session.
@@ -226,21 +231,35 @@ impl Locations {
     }
 }
 
-/// Holds an id undecided. Its reservation is there by then, so a node that asks meets one of them.
+/// Holds an id undecided, from before its reservation can be seen until after it has gone or this node has decided for
+/// itself: a request that meets the reservation learns what it is worth.
 struct Deciding<'l> {
     locations: &'l Locations,
     id: Id,
 }
 
 impl<'l> Deciding<'l> {
-    fn new(locations: &'l Locations, id: Id) -> Self {
-        locations.undecided().insert(id, Undecided::default());
-        Self { locations, id }
+    /// Reserves an id, if that can be.
+    fn begin(
+        locations: &'l Locations,
+        id: Id,
+        reserve: impl FnOnce() -> Option<Reservation>,
+    ) -> Option<(Self, Reservation)> {
+        let mut undecided = locations.undecided();
+        let reservation = reserve()?;
+        undecided.insert(id, Undecided::default());
+        Some((Self { locations, id }, reservation))
     }
 
-    /// Returns the node that begins the session, if it is another one. From now on it is this node for all that ask.
-    fn decide(self) -> Option<Node> {
-        self.locations.undecided().remove(&self.id).and_then(|undecided| undecided.yielded)
+    /// Returns the node that begins the session, if it is another one; otherwise it is this node from now on, for all that
+    /// ask.
+    fn decide(&self) -> Option<Node> {
+        let mut undecided = self.locations.undecided();
+        let yielded = undecided.get(&self.id)?.yielded;
+        if yielded.is_none() {
+            undecided.remove(&self.id);
+        }
+        yielded
     }
 }
 

@@ -45,13 +45,18 @@ impl Named {
 /// Reserves an id that a client chose, if it is free or becomes so in a moment. The client may have hung up on a
 /// request that still asks the backend, and come again before the end of that connection was read.
 pub(super) async fn reserve_soon(registry: &Registry, route: &RouteId, name: &str) -> Option<Reservation> {
+    soon(|| registry.reserve_named(route, name)).await
+}
+
+/// Returns what `reserve` does, if it can, or can in a moment.
+pub(super) async fn soon<T>(reserve: impl Fn() -> Option<T>) -> Option<T> {
     for _ in 0..ATTEMPTS {
-        if let Some(reservation) = registry.reserve_named(route, name) {
-            return Some(reservation);
+        if let Some(reserved) = reserve() {
+            return Some(reserved);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    registry.reserve_named(route, name)
+    reserve()
 }
 
 /// Enough attempts to see the other's end even on a busy machine.

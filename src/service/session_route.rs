@@ -20,7 +20,6 @@ use crate::address::{RemoteAddress, TrustedProxy};
 use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
 use crate::dialect::{Framing, Place};
-use crate::directory::Id;
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
@@ -72,8 +71,7 @@ impl SessionRoute {
     pub(super) fn may_be_elsewhere(&self, place: &Place<'_>, sid: &str) -> bool {
         match (place, &self.locations) {
             (Place::Nowhere, _) => true,
-            // Its first receiver here has reserved the id, and is still asking the other nodes.
-            (Place::Opening, Some(locations)) => locations.is_undecided(Id::of(&self.id, sid)),
+            (Place::Opening, Some(locations)) => locations.may_be_elsewhere(&self.registry, &self.id, sid),
             (Place::Opening, None) | (Place::Here(_) | Place::Gone(_), _) => false,
         }
     }

@@ -13,7 +13,8 @@ const SCRIPT = '</script><script>p("c[4002,\\"injected\\"]");</script>';
 /** Runs in the page: connects one client, and follows it to its end. */
 async function life({ url, transport, texts }) {
   const { log } = globalThis;
-  const socket = new globalThis.SockJS(`${url}/sockjs`, null, { transports: [transport] });
+  // A busy machine needs longer than the client infers from its first request.
+  const socket = new globalThis.SockJS(`${url}/sockjs`, null, { transports: [transport], timeout: 10_000 });
   const ended = new Promise((resolve) => {
     socket.onclose = ({ code, reason, wasClean }) => resolve([code, reason, wasClean]);
   });

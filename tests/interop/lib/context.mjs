@@ -150,7 +150,9 @@ export class Context {
   /** A SockJS client that is already connecting, of the suite's version and on the case's transport. */
   sockjs({ query = '', ...options } = {}) {
     const Client = SOCKJS_CLIENTS[this.suite.sockjs];
-    const socket = new Client(`${this.url}/sockjs${query}`, null, { transports: [this.transport], ...options });
+    // Version 1.6 takes this for a busy machine, which needs longer than the client infers from its first request.
+    const given = { transports: [this.transport], timeout: WITHIN_MS, ...options };
+    const socket = new Client(`${this.url}/sockjs${query}`, null, given);
     this.defer(() => socket.close());
     return socket;
   }

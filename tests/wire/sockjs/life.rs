@@ -139,14 +139,14 @@ fn a_client_without_a_receiver_is_gone_after_a_while() {
 
 #[test]
 fn a_client_that_hangs_up_while_the_backend_is_asked_leaves_nothing_behind() {
-    let Some(world) = world_of(setup("").script(|script| script.delay = ms(300))) else { return };
+    let Some(world) = world_of(setup("").script(|script| script.delay = ms(1000))) else { return };
     let mut client = world.http();
     client.send("POST", &target("a", "xhr"), &[], b"");
-    // Nothing shows when the poll has arrived.
+    // Nothing shows when the poll has arrived; well before the backend accepts, also on a busy machine.
     thread::sleep(ms(100));
     drop(client);
     // Longer than the backend takes to accept.
-    thread::sleep(ms(500));
+    thread::sleep(ms(1500));
     // The same id tries its next transport.
     poll(&world, "a").assert(200, "o\n");
     world.assert_sessions(1);
@@ -154,12 +154,12 @@ fn a_client_that_hangs_up_while_the_backend_is_asked_leaves_nothing_behind() {
 
 #[test]
 fn a_client_that_hangs_up_while_the_backend_is_asked_may_come_again_at_once() {
-    let Some(world) = world_of(setup("").script(|script| script.delay = ms(300))) else { return };
-    for turn in 0..10 {
+    let Some(world) = world_of(setup("").script(|script| script.delay = ms(1000))) else { return };
+    for turn in 0..4 {
         let sid = format!("s{turn}");
         let mut client = world.http();
         client.send("POST", &target(&sid, "xhr"), &[], b"");
-        // Nothing shows when the poll has arrived.
+        // Nothing shows when the poll has arrived; well before the backend accepts, also on a busy machine.
         thread::sleep(ms(100));
         let mut again = world.http();
         client.wire.reset();

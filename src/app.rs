@@ -104,7 +104,11 @@ async fn serve(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<
     notify_ready();
     // On the runtime's own threads, where the connections are. Dropped at the end.
     let mut beside = JoinSet::new();
-    beside.spawn(vital.guard("the watchdog", notify_alive()));
+    let left = process.endings.left.clone();
+    beside.spawn(vital.guard("the watchdog", async move {
+        // systemd would not notice that the successor hangs while this process stays for its sessions.
+        let _left = left.run_until_cancelled(notify_alive()).await;
+    }));
     process.stay().await;
     Ok(process.end().await)
 }

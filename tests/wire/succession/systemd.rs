@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 
-use crate::support::SOON;
-use crate::support::processes::Processes;
+use crate::support::processes::{Processes, kill};
+use crate::support::{SOON, ms};
 
 #[test]
 fn systemd_learns_which_process_is_the_main_one() {
@@ -55,5 +55,26 @@ fn systemd_hears_again_and_again_that_a_process_is_alive() {
     heard(3);
     processes.signal("TERM");
     processes.await_end(youngest);
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_successor_that_hangs_is_not_hidden_by_a_process_that_stays_for_its_sessions() {
+    let path = std::env::temp_dir().join(format!("polliwog-hanging-{}", std::process::id()));
+    let _absent = fs::remove_file(&path);
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    let processes = Processes::start_in("30s", |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
+    });
+    let (_poller, _peer) = processes.world.poller();
+    let youngest = processes.succeed();
+    kill("STOP", youngest);
+    // Until what was sent before has been read, and then several times as long as between two reports.
+    systemd.set_read_timeout(Some(ms(500))).unwrap();
+    let silent = (0..100).any(|_| systemd.recv(&mut [0; 100]).is_err());
+    kill("CONT", youngest);
+    assert!(silent, "somebody reports that the service is alive");
+    systemd.set_read_timeout(Some(SOON)).unwrap();
+    systemd.recv(&mut [0; 100]).unwrap();
     fs::remove_file(&path).unwrap();
 }

@@ -11,6 +11,7 @@ pub(crate) mod background;
 pub(crate) mod bridge;
 pub(crate) mod chain;
 pub mod cli;
+pub(crate) mod client_body;
 pub(crate) mod close;
 pub(crate) mod cluster;
 pub mod codec;

@@ -52,6 +52,7 @@ const FLOORS: [&[&str]; 11] = [
         "fingerprint",
         "descriptors",
         "duplex",
+        "client_body",
         "spelling",
         "close",
         "meter",

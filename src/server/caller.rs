@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
+use crate::client_body::ClientBody;
 use crate::duplex::{Carrying, RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
 use crate::spelling::Spelling;
@@ -55,8 +56,8 @@ where
     type Body = B;
 }
 
-/// A request as hyper reads it.
-pub type Request = http::Request<Incoming>;
+/// A client's request.
+pub type Request = http::Request<ClientBody>;
 
 /// The error of a service or of hyper.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -137,14 +138,20 @@ impl<S: Serve> Caller<S> {
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
     }
+
+    /// Calls the service without hyper.
+    pub(super) fn call_outside(&mut self, request: Request) -> Call<S> {
+        Call::new(&mut self.service, request)
+    }
 }
 
-impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
+impl<S: Serve> hyper::service::Service<http::Request<Incoming>> for Caller<S> {
     type Response = http::Response<Carried<S::Body>>;
     type Error = S::Error;
     type Future = Answering<S>;
 
-    fn call(&self, request: Request) -> Self::Future {
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        let request = request.map(ClientBody::from);
         let (lines, body_len) = (request.headers().len(), request.body().size_hint().exact());
         let mut state = self.shared.open();
         state.raw_headers.begin_request(lines, body_len);
@@ -155,7 +162,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
             if state.upgrade == Upgrade::Unasked && asks_upgrade {
                 state.upgrade = Upgrade::Asked;
             }
-            state.call = Some(Call::new(self.service.clone(), request));
+            state.call = Some(Call::new(&mut self.service.clone(), request));
         }
         Answering { shared: self.shared.clone(), is_answered: false }
     }
@@ -332,11 +339,11 @@ impl<S: Serve> Call<S> {
     }
 
     /// Calls the service.
-    pub(super) fn new(mut service: S, request: Request) -> Self {
+    pub(super) fn new(service: &mut S, request: Request) -> Self {
         // No wake-up is needed from a service that is not ready: `oneshot` asks it again.
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Self::Called(service.call(request)),
-            Poll::Ready(Err(_)) | Poll::Pending => Self::Waiting(Box::pin(service.oneshot(request))),
+            Poll::Ready(Err(_)) | Poll::Pending => Self::Waiting(Box::pin(service.clone().oneshot(request))),
         }
     }
 }
@@ -349,7 +356,8 @@ impl<S: Serve> Future for Call<S> {
         if let Self::Later(asked) = this
             && let Some(asked) = asked.take()
         {
-            *this = Self::new(asked.0, asked.1);
+            let (mut service, request) = *asked;
+            *this = Self::new(&mut service, request);
         }
         match this {
             // It was polled once, and has become another.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use super::onward::Onward;
@@ -22,6 +21,7 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
 use crate::address::TrustedProxy;
+use crate::client_body::ClientBody;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
 use crate::transport::streamed::{Streamed, UnderWay};
@@ -61,7 +61,7 @@ impl Forward {
     pub async fn serve(
         self: Arc<Self>,
         head: Parts,
-        body: Incoming,
+        body: ClientBody,
         connection: Connection,
         route: Arc<Route>,
     ) -> Response {
@@ -74,7 +74,7 @@ impl Forward {
     async fn forward(
         &self,
         mut head: Parts,
-        body: Incoming,
+        body: ClientBody,
         connection: Connection,
         route: &Route,
     ) -> Response {

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response as HttpResponse, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +26,7 @@ use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::address::RemoteAddress;
 use crate::bridge::Registry;
+use crate::client_body::ClientBody;
 use crate::cluster::{
     ASKER, CAME_IN, Cluster, Entrance, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT, remote,
 };
@@ -209,7 +209,7 @@ impl Nodes {
     }
 }
 
-impl Service<Request<Incoming>> for Nodes {
+impl Service<Request<ClientBody>> for Nodes {
     type Response = HttpResponse<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -218,7 +218,7 @@ impl Service<Request<Incoming>> for Nodes {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let mut response = HttpResponse::default();
         match self.judge(request.headers()) {
             Ok(None) => self.0.cluster.me().write(response.headers_mut()),

@@ -10,7 +10,6 @@ use futures_util::FutureExt as _;
 use http::header::UPGRADE;
 use http::{Method, Request, StatusCode, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::forward::refuse_connect;
@@ -20,6 +19,7 @@ use super::running::{Handler, Running, Served};
 use super::serving::Serving;
 use super::target;
 use super::{Connection, Response};
+use crate::client_body::ClientBody;
 use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
@@ -61,7 +61,7 @@ impl Stack {
     }
 }
 
-impl Service<Request<Incoming>> for Stack {
+impl Service<Request<ClientBody>> for Stack {
     type Response = Response;
     type Error = Abort;
     type Future = Serving;
@@ -70,7 +70,7 @@ impl Service<Request<Incoming>> for Stack {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         if head.method == Method::CONNECT {
             return Serving::done(refuse_connect());

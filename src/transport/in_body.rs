@@ -5,15 +5,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use crate::client_body::ClientBody;
 use crate::cluster::{InquiryBody, InquiryStopped};
 
 /// The body of a request.
 #[derive(Debug)]
 pub enum InBody {
     /// The client's connection is this node's.
-    Client(Incoming),
+    Client(ClientBody),
     /// Another node has the client.
     Peer(InquiryBody),
 }
@@ -29,8 +29,8 @@ pub enum InBroke {
     Peer(#[from] InquiryStopped),
 }
 
-impl From<Incoming> for InBody {
-    fn from(body: Incoming) -> Self {
+impl From<ClientBody> for InBody {
+    fn from(body: ClientBody) -> Self {
         Self::Client(body)
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
+use crate::client_body::ClientBody;
 use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
 use crate::upstream::address::Place;
@@ -60,7 +60,7 @@ pub struct ForwardRequest {
     /// How the client spells the headers' names.
     pub spelling: Spelling,
     /// The body.
-    pub body: Incoming,
+    pub body: ClientBody,
     /// How long the backend may stop reading the body, or pause in its response.
     pub stall_timeout: Duration,
     /// The backend connections that belong to the client's connection.
@@ -258,7 +258,7 @@ struct Head {
 
 impl Head {
     /// Sets how the body is framed towards the backend, and whether it waits for a 100.
-    fn prepare(&mut self, body: &Incoming) -> Expectation {
+    fn prepare(&mut self, body: &ClientBody) -> Expectation {
         if body.is_end_stream() {
             // Without a body there is nothing to wait for.
             self.headers.remove(EXPECT);

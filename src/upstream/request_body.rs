@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+
+use crate::client_body::ClientBody;
 
 /// A client's body as hyper reads it for the backend.
 pub(super) struct RequestBody {
     /// `None` if the request has no body, or the backend does not want it.
-    incoming: Option<Incoming>,
+    incoming: Option<ClientBody>,
     watch: Option<Arc<Watch>>,
     gate: Option<Pin<Box<dyn Future<Output = Permission> + Send>>>,
 }
@@ -30,7 +31,7 @@ impl RequestBody {
 
     /// Creates a body that flows as soon as the backend reads it or, if the client expects a 100, once the backend
     /// allows it.
-    pub(super) fn new(incoming: Incoming, expectation: Expectation) -> (Self, Arc<Watch>) {
+    pub(super) fn new(incoming: ClientBody, expectation: Expectation) -> (Self, Arc<Watch>) {
         let permission = match expectation {
             Expectation::None => None,
             Expectation::Continue => Some(watch::channel(Permission::None).0),

@@ -7,12 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
 use http::{Response, StatusCode};
+use hyper::body::Incoming;
 
 use super::message::{self, Asked};
 use super::progress::{Progress, Watched};
 use super::streams::Starts;
+use crate::client_body::ClientBody;
 use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
-use crate::server::caller::{Call, Request, Serve};
+use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
 
 /// The service of a connection.
@@ -29,7 +31,7 @@ impl<M> Calls<M> {
     }
 }
 
-impl<M, S> hyper::service::Service<Request> for Calls<M>
+impl<M, S> hyper::service::Service<http::Request<Incoming>> for Calls<M>
 where
     M: Fn(ConnectInfo) -> S,
     S: Serve,
@@ -38,12 +40,12 @@ where
     type Error = S::Error;
     type Future = Calling<S>;
 
-    fn call(&self, request: Request) -> Calling<S> {
+    fn call(&self, request: http::Request<Incoming>) -> Calling<S> {
         // Its own: the requests of a connection may be of different routes.
         let patience = Patience::new(STALL_TIMEOUT);
         let progress = Progress::new(patience.clone(), self.starts.behind());
         self.starts.expect(Arc::clone(&progress));
-        let (request, asked) = message::read(request, || Progress::terms(&progress));
+        let (request, asked) = message::read(request.map(ClientBody::from), || Progress::terms(&progress));
         let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
         Calling {
             // Not here: hyper may have read in one go that an earlier request was given up, and this one. The earlier one's

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::background::Background;
 use crate::bridge::Registry;
+use crate::client_body::ClientBody;
 use crate::dialect::{self, Backend};
 use crate::duplex::{Patience, RawHeaders};
 use crate::meter::Metrics;
@@ -74,7 +75,7 @@ async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
         Connection::of_client(owner, None, Patience::new(Duration::from_mins(1)), RawHeaders::default());
     let service = service_fn(|request: http::Request<Incoming>| {
         let (head, body) = request.into_parts();
-        gateway.serve(head, body.into(), &connection)
+        gateway.serve(head, ClientBody::from(body).into(), &connection)
     });
     let request = format!("{request}Host: a\r\nConnection: close\r\n\r\n{body}");
     let mut read = String::new();

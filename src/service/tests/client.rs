@@ -12,6 +12,7 @@ use tokio::time::Duration;
 use tower::Service as _;
 
 use super::site::Site;
+use crate::client_body::ClientBody;
 use crate::duplex::{Duplex, Patience, RawHeaders, Receipted as _, Tracked, Unflushed};
 use crate::service::{Client, Connection, Stack};
 
@@ -48,7 +49,7 @@ impl Browser {
         let service = service_fn(move |request: http::Request<Incoming>| {
             let (mut stack, unflushed) = (stack.clone(), unflushed.clone());
             async move {
-                let mut response = stack.call(request).await?;
+                let mut response = stack.call(request.map(ClientBody::from)).await?;
                 response.body_mut().set_connection(&unflushed);
                 Ok::<_, crate::transport::Abort>(response)
             }

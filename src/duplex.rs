@@ -40,6 +40,7 @@ pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Carrying, Piece, Receipt, Receipted, Settle, Unflushed};
 pub use self::settling::Settling;
 pub use self::socket::Socket;
+pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
 pub use self::web_socket::{Buffers, WebSocket, binary_frame, text_frame};

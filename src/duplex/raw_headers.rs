@@ -11,6 +11,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 /// The headers of a connection as bytes: what its server and the stream below hyper exchange about them.
@@ -28,6 +29,8 @@ struct Shared {
 struct State {
     /// What was read of a request's header, perhaps with the beginning of the body.
     request: Vec<u8>,
+    /// The header of a request that was read elsewhere.
+    whole: Bytes,
     /// What comes next in the input.
     place: Place,
     /// It is no longer certain where requests begin, and never will be again: a wrong guess would change a body, and
@@ -106,9 +109,19 @@ impl RawHeaders {
         self.0.head_len.store(head_len.unwrap_or_default(), Ordering::Relaxed);
     }
 
+    /// Notes a request that was read in full, without a trace of it here: this is its header.
+    pub fn begin_whole_request(&self, header: Bytes) {
+        let mut state = self.state();
+        state.place = Place::Served;
+        (state.read, state.len) = (0, 0);
+        self.0.head_len.store(header.len(), Ordering::Relaxed);
+        state.whole = header;
+    }
+
     /// Returns the bytes of the current request's header, perhaps with some of its body; empty for a pipelined request.
     pub fn request(&self) -> Vec<u8> {
-        self.state().request.clone()
+        let state = self.state();
+        if state.whole.is_empty() { state.request.clone() } else { state.whole.to_vec() }
     }
 
     /// Returns the length of that header, if it is certain.
@@ -127,6 +140,7 @@ impl RawHeaders {
         }
         state.request.clear();
         state.request.shrink_to(KEPT_LEN_MAX);
+        state.whole = Bytes::new();
         if state.place == Place::Served {
             // The start of the next request is certain only if exactly this request was read: not less, as with an
             // early response, and not more, as with pipelining.

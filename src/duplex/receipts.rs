@@ -6,10 +6,14 @@
 //! receipt, which then reports a loss.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
+use http_body::Body as _;
+use http_body_util::Full;
 
 /// Learns what happened to the bytes that it has handed over.
 pub trait Settle: Send + Sync {
@@ -58,9 +62,30 @@ impl fmt::Debug for Receipt {
 pub trait Receipted {
     /// Tells the body which connection will carry it, before it is polled.
     fn set_connection(&mut self, _unflushed: &Unflushed) {}
+
+    /// Returns whether all of the body is there.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    /// Takes all of it, with its receipt, if it is there.
+    fn take_whole(&mut self) -> Option<(Bytes, Option<Receipt>)> {
+        None
+    }
 }
 
-impl Receipted for http_body_util::Full<Bytes> {}
+impl Receipted for Full<Bytes> {
+    fn is_whole(&self) -> bool {
+        true
+    }
+
+    fn take_whole(&mut self) -> Option<(Bytes, Option<Receipt>)> {
+        let frame = Pin::new(self).poll_frame(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(frame) = frame else { return None };
+        let bytes = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+        Some((bytes.unwrap_or_default(), None))
+    }
+}
 
 /// Bytes of a body, with their receipt, if any.
 #[derive(Debug)]

@@ -63,6 +63,11 @@ impl Speller {
     }
 }
 
+/// Spells the names in a response's header, as they are in responses that hyper writes.
+pub fn spell_header(header: &mut [u8]) {
+    spelled(header, SpelledNames::All);
+}
+
 /// Returns the header at the beginning of `bytes`, with its names spelled; empty if it is incomplete.
 fn spelled(bytes: &mut [u8], spelled_names: SpelledNames) -> &[u8] {
     // The first line has no name.

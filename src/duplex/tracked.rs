@@ -69,24 +69,36 @@ impl Tracked {
         Self { duplex: self.duplex.behind(bytes), ..self }
     }
 
+    /// Puts bytes before all that is still to be read.
+    pub fn put_before(&mut self, bytes: Bytes) {
+        self.duplex.put_before(bytes);
+    }
+
     /// Returns the same stream for another attempt at a header that hyper refused, of which these bytes were read.
     #[must_use]
     pub fn again(self, bytes: Bytes) -> Self {
         Self { is_refused: false, ..self.behind(bytes) }
     }
 
-    /// Ready once the other side begins a request, or sends no more (`false`), while nobody reads.
+    /// Reads how the next request begins, while hyper has no part in the stream; nothing at its end.
     ///
     /// # Errors
     /// The stream is broken.
-    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let ended = match self.duplex.poll_ahead(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(false)),
-            Poll::Pending => Poll::Pending,
-        };
-        // What came before the end is read first.
-        if self.duplex.ahead.is_empty() { ended } else { Poll::Ready(Ok(true)) }
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.duplex).poll_read(cx, buf);
+        if read.is_ready() {
+            self.stopped = None;
+        }
+        match read {
+            // TLS that ends without a close_notify.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+
+    /// Returns the stream itself, to write to it while hyper has no part in it, and has written everything.
+    pub const fn writer(&mut self) -> &mut Duplex {
+        &mut self.duplex
     }
 
     /// Ready once the other side is gone, even if it had sent more before: at once if it has reset the connection; if

@@ -1,16 +1,20 @@
-//! HTTP/1.1 over one connection, in which a waiting request takes little memory, and a connection between two requests
-//! even less.
+//! HTTP/1.1 over one connection, most of which does without hyper: it takes less time, and little memory while a request
+//! waits, and even less between two requests.
 //!
-//! Hyper has two buffers per connection, and a parked poll would hold both, with the rest of hyper's state, for as long
-//! as it waits. So a fully read request that has waited for a while goes on waiting outside: hyper's connection is
-//! taken apart around it. When the response is ready, a new one is made around the socket; it reads a stand-in for the
-//! request, and answers that.
+//! A connection begins outside hyper. A usual request that comes whole is read ([`usual`]) and answered ([`answer`]) right
+//! here. With everything else, from its first byte, hyper gets the socket; so it does with a response that it must write,
+//! for which it reads a stand-in for the request.
 //!
-//! A connection that waits for its client's next request is taken apart, too; what the client sends next makes a new one.
-//! Only where a request certainly begins with it: bytes of an earlier request's body would be taken for a request.
+//! Hyper has two buffers per connection, and would hold both, with the rest of its state, for as long as a poll is parked.
+//! So a request that it has fully read and that has waited for a while goes on waiting outside: hyper's connection is
+//! taken apart around it. So is one that waits for its client's next request, but only where a request certainly begins
+//! with what comes next: bytes of an earlier request's body would be taken for a request.
 
+mod answer;
+mod outside;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +26,8 @@ use hyper::server::conn::http1::{Builder, Connection, Parts, UpgradeableConnecti
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::caller::{BoxError, Call, CallStatus, Caller, Serve, SharedCall};
+use self::outside::{Answering, Idle, Next, Waiting};
+use super::caller::{Answer, BoxError, CallStatus, Caller, Serve, SharedCall};
 use super::ending::EndingStage;
 use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
 use crate::hop;
@@ -35,12 +40,17 @@ pub(super) struct Http<S: Serve> {
     raw_headers: RawHeaders,
     unflushed: Unflushed,
     stage: Stage<S>,
-    /// Fires when a connection may have waited long enough to leave hyper; not reset by requests that are answered
-    /// earlier. Outside of hyper, it fires when an idle connection ends.
+    /// Fires when a connection may have waited long enough to leave hyper, or to be ended; not reset by requests that are
+    /// answered earlier.
     rest_timer: Option<Pin<Box<Sleep>>>,
+    /// When the connection became idle outside hyper.
+    idle_since: Instant,
     /// How many responses there were when the timer was last set for an idle connection.
     answers: u32,
+    /// The connection closes behind the current response.
     is_last: bool,
+    /// The next response says that the connection closes.
+    is_leaving: bool,
 }
 
 /// How long a connection waits.
@@ -58,22 +68,12 @@ enum Stage<S: Serve> {
     /// The same, after a request has asked for another protocol.
     Upgradeable(Box<UpgradeableConnection<TokioIo<Tracked>, Caller<S>>>),
     /// A request waits, without hyper.
-    Outside(Outside<S>),
+    Waiting(Waiting<S>),
+    /// A response is written, without hyper.
+    Answering(Answering<S>),
     /// The next request is waited for, without hyper.
     Idle(Idle<S>),
     Over,
-}
-
-struct Outside<S: Serve> {
-    call: Call<S>,
-    caller: Caller<S>,
-    /// Keeps what comes after the request.
-    io: Tracked,
-}
-
-struct Idle<S: Serve> {
-    caller: Caller<S>,
-    io: Tracked,
 }
 
 impl<S: Serve> Http<S> {
@@ -87,8 +87,8 @@ impl<S: Serve> Http<S> {
     ) -> Self {
         let unflushed = Unflushed::default();
         let (caller, shared) = Caller::new(service, raw_headers.clone(), unflushed.clone());
-        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), raw_headers.clone()));
-        let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
+        let io = Tracked::new(duplex, unflushed.clone(), raw_headers.clone());
+        let stage = Stage::Idle(Idle { caller, io });
         Self {
             builder,
             waits,
@@ -97,8 +97,10 @@ impl<S: Serve> Http<S> {
             unflushed,
             stage,
             rest_timer: None,
+            idle_since: Instant::now(),
             answers: 0,
             is_last: false,
+            is_leaving: false,
         }
     }
 
@@ -106,7 +108,10 @@ impl<S: Serve> Http<S> {
     pub(super) fn change(&mut self, stage: EndingStage) {
         match stage {
             EndingStage::Serving | EndingStage::Moving => {}
-            EndingStage::Leaving => self.shared.close_behind_answer(),
+            EndingStage::Leaving => {
+                self.is_leaving = true;
+                self.shared.close_behind_answer();
+            }
             EndingStage::Ending => self.end(),
         }
     }
@@ -117,8 +122,8 @@ impl<S: Serve> Http<S> {
         match &mut self.stage {
             Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
-            // A request that waits is answered first; `reattach_hyper` then closes the connection behind it.
-            Stage::Outside(_) | Stage::Over => {}
+            // What is under way is answered first; the connection then closes behind it.
+            Stage::Waiting(_) | Stage::Answering(_) | Stage::Over => {}
             Stage::Idle(_) => self.end_idle(),
         }
     }
@@ -143,7 +148,7 @@ impl<S: Serve> Http<S> {
     }
 
     /// Ready when the connection has been idle for long enough, or for up to twice as long, with so many responses.
-    fn poll_idle(&mut self, cx: &mut Context<'_>, answers: u32) -> Poll<()> {
+    fn poll_idle_rest(&mut self, cx: &mut Context<'_>, answers: u32) -> Poll<()> {
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| {
                 self.answers = answers;
@@ -168,11 +173,88 @@ impl<S: Serve> Http<S> {
             // Nothing was read since the last request, so this would be a part of it.
             return self.end_idle();
         }
-        if let Some(timer) = &mut self.rest_timer {
-            timer
-                .as_mut()
-                .reset(Instant::now() + self.waits.idle_timeout.saturating_sub(self.waits.rest_after));
+        let now = Instant::now();
+        self.idle_since = now.checked_sub(self.waits.rest_after).unwrap_or(now);
+    }
+
+    /// Ready when an idle connection outside hyper ends. Its timer fires sooner the first time: if a request waits by then,
+    /// it does not keep the timer.
+    fn poll_idle_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Waits { rest_after, idle_timeout } = self.waits;
+        let timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep(rest_after.min(idle_timeout))));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let end = self.idle_since + idle_timeout;
+            if Instant::now() >= end {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
         }
+    }
+
+    /// Goes on with an idle connection outside hyper: its next request begins, or it ends.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let Stage::Idle(idle) = &mut self.stage else { return Poll::Ready(Ok(())) };
+        match idle.poll_next(cx)? {
+            Poll::Ready(Next::Request(request)) => {
+                if let Stage::Idle(idle) = std::mem::replace(&mut self.stage, Stage::Over) {
+                    self.stage = Stage::Waiting(idle.call(request, &self.raw_headers));
+                }
+            }
+            Poll::Ready(Next::Unusual) => self.reattach_idle(),
+            Poll::Ready(Next::End) => self.end_idle(),
+            Poll::Pending => {
+                ready!(self.poll_idle_end(cx));
+                self.end_idle();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with a request that waits outside hyper.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let Stage::Waiting(waiting) = &mut self.stage else { return Poll::Ready(Ok(())) };
+        match waiting.poll_answer(cx, &self.raw_headers)? {
+            Poll::Ready(answer) => self.answer(answer),
+            Poll::Pending => {
+                if self.rest_timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
+                    self.rest_timer = None;
+                }
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Begins to write the response to a request that waited, or has hyper do it.
+    fn answer(&mut self, mut answer: Answer<S>) {
+        let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let idle = match &mut answer {
+            Ok(response) if !self.is_last && !self.is_leaving => match waiting.answer(response) {
+                Ok(answering) => {
+                    self.stage = Stage::Answering(answering);
+                    return;
+                }
+                Err(idle) => idle,
+            },
+            Ok(_) | Err(_) => waiting.into_idle(),
+        };
+        self.shared.answer_next(answer);
+        self.reattach_hyper(idle);
+    }
+
+    /// Goes on with a response that is written outside hyper.
+    fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let Stage::Answering(answering) = &mut self.stage else { return Poll::Ready(Ok(())) };
+        ready!(answering.poll_write(cx))?;
+        if let Stage::Answering(answering) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.idle_since = Instant::now();
+            self.stage = Stage::Idle(answering.into_idle());
+        }
+        if self.is_last {
+            self.end_idle();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Gives hyper the socket of an idle connection.
@@ -199,7 +281,7 @@ impl<S: Serve> Http<S> {
         self.raw_headers.rest();
         // Copied, because the buffer is hyper's.
         let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
-        self.stage = Stage::Outside(Outside { call, caller: parts.service, io });
+        self.stage = Stage::Waiting(Waiting::after_hyper(call, parts.service, io));
     }
 
     fn allow_upgrade(&mut self) {
@@ -227,14 +309,15 @@ impl<S: Serve> Http<S> {
                 Some(parts) => Stage::Upgradeable(Box::new(again(parts).with_upgrades())),
                 None => Stage::Over,
             },
-            other @ (Stage::Outside(_) | Stage::Idle(_) | Stage::Over) => other,
+            other @ (Stage::Waiting(_) | Stage::Answering(_) | Stage::Idle(_) | Stage::Over) => other,
         };
     }
 
     /// Gives hyper the response to a request that waited outside.
-    fn reattach_hyper(&mut self, caller: Caller<S>, io: Tracked) {
+    fn reattach_hyper(&mut self, Idle { caller, io }: Idle<S>) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
         let io = TokioIo::new(io.behind(stand_in));
+        self.rest_timer = None;
         self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
     }
 }
@@ -262,7 +345,7 @@ impl<S: Serve> Future for Http<S> {
                             this.detach_hyper();
                         }
                         CallStatus::Between(answers) if this.is_idle() => {
-                            ready!(this.poll_idle(cx, answers));
+                            ready!(this.poll_idle_rest(cx, answers));
                             this.detach_idle();
                         }
                         CallStatus::WaitsSince(_) | CallStatus::Between(_) | CallStatus::Busy => {
@@ -270,17 +353,9 @@ impl<S: Serve> Future for Http<S> {
                         }
                     }
                 }
-                Stage::Idle(idle) => match idle.io.poll_begun(cx) {
-                    Poll::Ready(Ok(true)) => this.reattach_idle(),
-                    Poll::Ready(Ok(false)) => this.end_idle(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                    Poll::Pending => {
-                        if let Some(timer) = &mut this.rest_timer {
-                            ready!(timer.as_mut().poll(cx));
-                        }
-                        this.end_idle();
-                    }
-                },
+                Stage::Idle(_) => ready!(this.poll_idle(cx))?,
+                Stage::Waiting(_) => ready!(this.poll_waiting(cx))?,
+                Stage::Answering(_) => ready!(this.poll_answering(cx))?,
                 Stage::Upgradeable(connection) => {
                     let ended = ready!(Pin::new(&mut **connection).poll(cx));
                     if this.wants_reread(&ended) {
@@ -288,20 +363,6 @@ impl<S: Serve> Future for Http<S> {
                         continue;
                     }
                     return Poll::Ready(ended.map_err(Into::into));
-                }
-                Stage::Outside(outside) => {
-                    let Poll::Ready(answer) = Pin::new(&mut outside.call).poll(cx) else {
-                        // Nothing else reads the socket now, so a client that hangs up would not be noticed before its
-                        // response.
-                        return outside.io.poll_gone(cx).map(|gone| Err(gone.into()));
-                    };
-                    let Stage::Outside(Outside { caller, io, .. }) =
-                        std::mem::replace(&mut this.stage, Stage::Over)
-                    else {
-                        return Poll::Ready(Ok(()));
-                    };
-                    this.shared.answer_next(answer);
-                    this.reattach_hyper(caller, io);
                 }
                 Stage::Over => return Poll::Ready(Ok(())),
             }

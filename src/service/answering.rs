@@ -92,7 +92,7 @@ impl Answering {
             let _ = upgrade.map(|upgrade| upgrade.send(stream.into()));
             return None;
         }
-        if let Some((bytes, receipt)) = body.take_whole(PIECE_LEN_MAX) {
+        if let Some((bytes, receipt)) = body.take_up_to(PIECE_LEN_MAX) {
             inquiry.answer(&head, bytes, receipt);
             return None;
         }

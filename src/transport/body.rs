@@ -54,7 +54,7 @@ impl Body {
     }
 
     /// Takes all of it, with its receipt, if it is there and not longer than this.
-    pub fn take_whole(&mut self, len_max: usize) -> Option<(Bytes, Option<Receipt>)> {
+    pub fn take_up_to(&mut self, len_max: usize) -> Option<(Bytes, Option<Receipt>)> {
         match &self.0 {
             Kind::Whole(bytes) if bytes.as_ref().is_none_or(|bytes| bytes.len() <= len_max) => {}
             Kind::Batch(batch) if batch.bytes.len() <= len_max => {}
@@ -135,6 +135,14 @@ impl Receipted for Body {
             Kind::Foreign(body) => body.set_connection(unflushed),
             Kind::Whole(_) | Kind::Pieces(_) | Kind::Streamed(_) => {}
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!(self.0, Kind::Whole(_) | Kind::Batch(_))
+    }
+
+    fn take_whole(&mut self) -> Option<(Bytes, Option<Receipt>)> {
+        self.take_up_to(usize::MAX)
     }
 }
 

@@ -22,6 +22,21 @@ fn a_requests_head_is_kept_until_it_is_answered() {
 }
 
 #[test]
+fn a_request_that_was_read_elsewhere_leaves_no_trace() {
+    let raw = RawHeaders::default();
+    for _ in 0..2 {
+        raw.begin_whole_request(Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"));
+        assert!(!raw.is_between_requests());
+        assert_eq!((raw.request(), raw.request_len()), (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Some(18)));
+        raw.await_request(None);
+        assert_eq!(raw.request(), b"");
+        assert!(raw.is_between_requests());
+    }
+    // The next one is read here, from its first byte.
+    assert_eq!(read(&raw, b"GET /<"), "GET /%3C");
+}
+
+#[test]
 fn only_what_is_written_while_a_head_is_read_is_a_refusal() {
     const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
     let raw = RawHeaders::default();

@@ -1,0 +1,151 @@
+//! Responses that are written without hyper, byte for byte as with it: those whose body is there.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::{Buf as _, Bytes};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
+use http::{Response, StatusCode, Version};
+use http_body::Body;
+use hyper::ext::ReasonPhrase;
+use tokio::io::AsyncWrite as _;
+
+use crate::duplex::{Duplex, Receipt, Receipted, spell_header};
+use crate::spelling::Spelling;
+
+/// A response that is being written.
+pub(super) struct Written {
+    /// The header, and a short body behind it.
+    first: Bytes,
+    /// A long body.
+    rest: Bytes,
+    receipt: Option<Receipt>,
+}
+
+impl Written {
+    /// Takes a response's body to write it; `None` if hyper must write the response, of which nothing is taken then.
+    pub(super) fn of<B: Body + Receipted>(response: &mut Response<B>) -> Option<Self> {
+        if !response.body().is_whole() {
+            return None;
+        }
+        let len = usize::try_from(response.body().size_hint().exact()?).ok()?;
+        let mut first = header(response, len)?;
+        let (mut rest, receipt) = response.body_mut().take_whole()?;
+        if rest.len() <= SHORT_LEN {
+            first.extend_from_slice(&rest);
+            rest = Bytes::new();
+        }
+        Some(Self { first: first.into(), rest, receipt })
+    }
+
+    /// Writes it. Once it is written and flushed, its receipt is settled.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, duplex: &mut Duplex) -> Poll<io::Result<()>> {
+        while !self.first.is_empty() || !self.rest.is_empty() {
+            let pieces = [IoSlice::new(&self.first), IoSlice::new(&self.rest)];
+            let mut stream = Pin::new(&mut *duplex);
+            let taken = match (self.first.is_empty(), self.rest.is_empty()) {
+                (_, true) => ready!(stream.as_mut().poll_write(cx, &self.first))?,
+                (true, false) => ready!(stream.as_mut().poll_write(cx, &self.rest))?,
+                (false, false) => ready!(stream.as_mut().poll_write_vectored(cx, &pieces))?,
+            };
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_first = taken.min(self.first.len());
+            self.first.advance(of_first);
+            self.rest.advance(taken - of_first);
+        }
+        ready!(Pin::new(duplex).poll_flush(cx))?;
+        if let Some(receipt) = self.receipt.take() {
+            receipt.settle();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Returns the header of a response with so long a body; `None` if hyper must write it.
+fn header<B>(response: &Response<B>, len: usize) -> Option<Vec<u8>> {
+    let status = response.status();
+    let has_length = status != StatusCode::NO_CONTENT;
+    let extensions = response.extensions();
+    if response.version() != Version::HTTP_11
+        || status.is_informational()
+        || status == StatusCode::NOT_MODIFIED
+        || !has_length && len > 0
+        || Spelling::is_applied(extensions)
+        || extensions.get::<ReasonPhrase>().is_some()
+    {
+        return None;
+    }
+    let body_room = if len <= SHORT_LEN { len } else { 0 };
+    let mut header = Vec::with_capacity(HEADER_ROOM + body_room);
+    if status == StatusCode::OK {
+        header.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        header.extend_from_slice(b"HTTP/1.1 ");
+        header.extend_from_slice(status.as_str().as_bytes());
+        header.push(b' ');
+        header.extend_from_slice(status.canonical_reason()?.as_bytes());
+        header.extend_from_slice(b"\r\n");
+    }
+    for (name, value) in response.headers() {
+        if matches!(*name, CONNECTION | CONTENT_LENGTH | DATE | TRAILER | TRANSFER_ENCODING) {
+            return None;
+        }
+        header.extend_from_slice(name.as_str().as_bytes());
+        header.extend_from_slice(b": ");
+        header.extend_from_slice(value.as_bytes());
+        header.extend_from_slice(b"\r\n");
+    }
+    if has_length {
+        header.extend_from_slice(b"content-length: ");
+        extend_number(&mut header, len);
+        header.extend_from_slice(b"\r\n");
+    }
+    header.extend_from_slice(b"date: ");
+    header.extend_from_slice(&date());
+    header.extend_from_slice(b"\r\n\r\n");
+    spell_header(&mut header);
+    Some(header)
+}
+
+fn extend_number(header: &mut Vec<u8>, mut number: usize) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789"[number % 10];
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    header.extend_from_slice(&digits[at..]);
+}
+
+/// Returns the date, which is formatted once a second.
+fn date() -> [u8; DATE_LEN] {
+    thread_local! {
+        static FORMATTED: Cell<(u64, [u8; DATE_LEN])> = const { Cell::new((u64::MAX, [b' '; DATE_LEN])) };
+    }
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (formatted, mut date) = FORMATTED.get();
+    if formatted != second {
+        let text = httpdate::fmt_http_date(now);
+        if let Some(text) = text.as_bytes().first_chunk() {
+            date = *text;
+        }
+        FORMATTED.set((second, date));
+    }
+    date
+}
+
+const DATE_LEN: usize = "Thu, 01 Jan 1970 00:00:00 GMT".len();
+/// Enough for a usual header.
+const HEADER_ROOM: usize = 512;
+/// A body is copied behind its header up to this length: one piece is cheaper for the system than two.
+const SHORT_LEN: usize = 1024;

@@ -1,0 +1,190 @@
+//! Whatever a client sends, in whatever pieces: it makes no difference whether hyper alone reads and answers it.
+
+use std::sync::Mutex;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::*;
+
+/// What came of it.
+#[derive(PartialEq, Eq, Debug)]
+struct Outcome {
+    /// The requests that the service got.
+    calls: Vec<String>,
+    /// What the client read, without dates.
+    answer: String,
+    /// After how many pieces the connection ended.
+    end: Option<usize>,
+}
+
+/// Sends these pieces, each when what came before it has been handled.
+async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&calls);
+    let service = service_fn(move |request: Request| {
+        let seen = Arc::clone(&seen);
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let path = head.uri.path().to_owned();
+            // Read later, read at once, or not at all.
+            if path.contains('w') {
+                // At no time at which a piece is sent, so that it is certain which comes first.
+                sleep(Duration::from_millis(13)).await;
+            }
+            let body = if path.contains('u') { None } else { body.collect().await.ok() };
+            let body = body.map(|body| body.to_bytes());
+            seen.lock().unwrap().push(format!("{head:?} {body:?}"));
+            let mut response = Response::new(Full::from(format!("<{path}>")));
+            for (name, value) in [("x-own", "a"), ("etag", "b"), ("x-own", "c"), ("content-type", "d")] {
+                let value = http::HeaderValue::from_static(value);
+                response.headers_mut().append(name, value);
+            }
+            match path.len() % 5 {
+                0 => *response.status_mut() = http::StatusCode::NOT_FOUND,
+                1 => {
+                    *response.status_mut() = http::StatusCode::NO_CONTENT;
+                    *response.body_mut() = Full::default();
+                }
+                2 => *response.body_mut() = Full::default(),
+                3 => *response.body_mut() = Full::from("x".repeat(3000)),
+                _ => {}
+            }
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let (mut http, mut theirs) = serve(Duration::from_hours(1), service);
+    if only_hyper {
+        http.reattach_idle();
+    }
+    let (mut answer, mut end) = (Vec::new(), None);
+    for (number, piece) in pieces.iter().chain([&Vec::new(), &Vec::new()]).enumerate() {
+        if number == pieces.len() {
+            let _is_gone = theirs.shutdown().await;
+        } else if end.is_none() {
+            let _is_gone = theirs.write_all(piece).await;
+        }
+        let step = if number < pieces.len() { Duration::from_millis(10) } else { 10 * SECOND };
+        let _goes_on = timeout(step, async {
+            let mut is_read = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut http, if end.is_none() => end = Some(number),
+                    len = theirs.read_buf(&mut answer), if !is_read => is_read = len.unwrap_or(0) == 0,
+                    else => break,
+                }
+            }
+        })
+        .await;
+    }
+    drop(http);
+    let _is_broken = theirs.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    let lines = answer.split_inclusive('\n').filter(|line| !line.starts_with("Date: "));
+    let answer = lines.collect();
+    let calls = calls.lock().unwrap().clone();
+    Outcome { calls, answer, end }
+}
+
+/// Returns parts of requests, most of them as usual.
+fn part() -> impl Strategy<Value = Vec<u8>> {
+    let begin = select(vec![
+        "GET / HTTP/1.1\r\n",
+        "GET /a HTTP/1.1\r\nHost: x\r\n",
+        "GET /w?q HTTP/1.1\r\nHost: x\r\n",
+        "POST /ab HTTP/1.1\r\nHost: x\r\n",
+        "POST /wab HTTP/1.1\r\nHost: x\r\n",
+        "POST /u HTTP/1.1\r\nHost: x\r\n",
+        "GET http://x/ab HTTP/1.1\r\n",
+        "HEAD /ab HTTP/1.1\r\n",
+        "OPTIONS * HTTP/1.1\r\n",
+        "GET /<a>\" HTTP/1.1\r\n",
+        "GET /a HTTP/1.0\r\n",
+        "GET /ab HTTP/2.0\r\n",
+        "PRI * HTTP/2.0\r\n",
+        "GET /\n",
+    ]);
+    let line = select(vec![
+        "Accept: */*\r\n",
+        "Cookie: a=b; c=\"d\"\r\n",
+        "Accept: a\r\n",
+        "X: \t y \t\r\n",
+        "Connection: keep-alive\r\n",
+        "Connection: Keep-Alive, x\r\n",
+        "Connection: close\r\n",
+        "Upgrade: websocket\r\n",
+        "TE: trailers\r\n",
+        "Expect: 100-continue\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Content-Length: 0\r\n",
+        "Content-Length: 5\r\n",
+        "Content-Length: 05\r\n",
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length : 5\r\n",
+        "content-length:5\r\n",
+        "X: y\n",
+        " folded\r\n",
+        "no colon\r\n",
+        "X: \u{e4}\r\n",
+        "Y: \0\r\n",
+        "Z:\r\n",
+    ]);
+    let body =
+        select(vec!["", "", "hello", "hello", "5\r\nhello\r\n0\r\n\r\n", "GET /smuggled HTTP/1.1\r\n\r\n"]);
+    let end = select(vec!["\r\n", "\r\n", "\r\n", "\r\n", "\n", ""]);
+    let usual = select(vec![
+        "GET /w HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /abc HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+        "POST /abcd HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "POST /wcd HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    ]);
+    prop_oneof![
+        3 => usual.prop_map(|request| request.as_bytes().to_vec()),
+        2 => (begin, vec(line, 0..4), end, body).prop_map(|(begin, lines, end, body)| {
+            format!("{begin}{}{end}{body}", lines.concat()).into_bytes()
+        }),
+    ]
+}
+
+/// Returns requests in pieces, some of whose bytes are others.
+fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let cuts = prop_oneof![2 => Just(Vec::new()), 1 => vec(any::<Index>(), 1..4)];
+    let other = (any::<Index>(), prop_oneof![any::<u8>(), select(b"\r\n :,\0\x7f5".to_vec())]);
+    let others = prop_oneof![3 => Just(Vec::new()), 1 => vec(other, 1..3)];
+    let request = (part(), cuts, others).prop_map(|(mut bytes, cuts, others)| {
+        for (at, byte) in others {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        cuts.windows(2).map(|cut| bytes[cut[0]..cut[1]].to_vec()).filter(|piece| !piece.is_empty()).collect()
+    });
+    (vec(request, 1..5), vec(any::<bool>(), 20)).prop_map(|(requests, joins): (Vec<Vec<Vec<u8>>>, _)| {
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        for (piece, is_joined) in requests.concat().into_iter().zip(joins.into_iter().cycle()) {
+            match pieces.last_mut().filter(|_| is_joined && piece.len() % 3 == 0) {
+                Some(last) => last.extend(piece),
+                None => pieces.push(piece),
+            }
+        }
+        pieces
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_client_cannot_tell_whether_hyper_is_there(pieces in pieces()) {
+        let run = |only_hyper| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+            runtime.unwrap().block_on(outcome(&pieces, only_hyper))
+        };
+        let shown: Vec<_> = pieces.iter().map(|piece| String::from_utf8_lossy(piece)).collect();
+        prop_assert_eq!(run(false), run(true), "{:?}", shown);
+    }
+}

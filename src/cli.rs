@@ -108,7 +108,7 @@ enum Command<L: Args> {
         /// Ask the nodes of the cluster as well, and print what a balancer may know.
         #[arg(long)]
         cluster: bool,
-        /// Ask a running proxy, by its admin listener (http://127.0.0.1:9090, unix:/run/admin.sock), whether it could reload this.
+        /// Ask a running proxy whether it could reload this: the URL of its admin listener, or unix: and the path of its socket.
         #[arg(long, value_name = "URL")]
         against: Option<String>,
     },

@@ -36,7 +36,7 @@ pub(crate) struct SocketLoad {
 #[derive(Default, Debug)]
 pub(crate) struct Counted {
     pub(crate) messages: u64,
-    /// WebSockets that began and ended meanwhile.
+    /// How often a WebSocket began and ended meanwhile.
     pub(crate) sockets: u64,
     pub(crate) connections: u64,
 }

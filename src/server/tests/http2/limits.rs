@@ -92,8 +92,7 @@ async fn a_proxy_in_front_gives_up_as_many_requests_as_its_clients_do() {
 /// Two polls of a session: the second would answer the first, for a client that has gone.
 #[tokio::test]
 async fn a_request_that_was_given_up_ends_before_the_one_behind_it_begins() {
-    let (asked, answered) =
-        (Arc::new(tokio::sync::Notify::new()), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let (asked, answered) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
     let (seen, said) = (Arc::clone(&asked), Arc::clone(&answered));
     let server = Running::start(h2c(), move |request: Request| {
         let (path, seen, said) = (request.uri().path().to_owned(), Arc::clone(&seen), Arc::clone(&said));

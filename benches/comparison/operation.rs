@@ -159,7 +159,9 @@ impl Operation {
                 &[Peer::Mux, Peer::Own, Peer::SockJsNode]
             }
             Self::Echo => &[Peer::Mux, Peer::Own, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode],
-            Self::Spread => &[Peer::Own, Peer::Three, Peer::Mux, Peer::ThreeMux],
+            Self::Spread => {
+                &[Peer::Own, Peer::Three, Peer::Mux, Peer::ThreeMux, Peer::Node, Peer::NodeSticky]
+            }
             Self::WebSocket(_) | Self::Idle => &[
                 Peer::Own,
                 Peer::Framed,
@@ -199,7 +201,7 @@ impl Operation {
                 &[Peer::SockJsNode]
             }
             Self::WebSocket(_) => &[Peer::Nginx, Peer::Haproxy],
-            Self::Spread => &[Peer::Own, Peer::Mux],
+            Self::Spread => &[Peer::Own, Peer::Mux, Peer::Node],
             Self::Latency => &[Peer::Nginx],
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],

@@ -34,7 +34,7 @@ pub struct Route {
     pub cors: Cors,
     /// Whether long responses to polls are compressed, if the client accepts it.
     pub compression: bool,
-    /// The shortest message that is compressed on its clients' WebSockets; `None` compresses none.
+    /// The shortest message that is compressed on its clients' own sockets; `None` compresses none.
     pub permessage_deflate: Option<usize>,
     /// The request headers that it sets and removes.
     pub request_headers: HeaderRules,

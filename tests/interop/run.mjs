@@ -46,8 +46,11 @@ const FILES = [
   'versions-wire',
 ];
 const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
-// Where one proxy can be, there may be two nodes.
-const ways = (some = ['proxy', 'demux']) => (some.includes('proxy') ? [...some, 'foreign'] : some);
+// Where one proxy can be, there may be two nodes, and messages that need no relay may be compressed.
+const ways = (some = ['proxy', 'demux']) => {
+  if (!some.includes('proxy')) return some;
+  return [...some, 'foreign', ...(some.includes('demux') ? ['compressed'] : [])];
+};
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {
@@ -55,6 +58,7 @@ for (const suite of suites) {
     if (!ways(test.ways ?? suite.ways).includes(args.through)) continue;
     if (!(test.browsers ?? Object.keys(BROWSERS)).includes(args.browser)) continue;
     for (const transport of test.transports ?? COMMON) {
+      if (args.through === 'compressed' && transport === 'polling') continue;
       if (args.quick && !(test.quick ?? []).includes(transport)) continue;
       if (wanted && !wanted.test(`${suite.name}: ${test.name} [${transport}]`)) continue;
       jobs.push({ suite, test, transport });

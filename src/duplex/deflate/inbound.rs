@@ -111,7 +111,7 @@ impl Inbound {
                 match FrameHeader::parse(&mut cursor) {
                     Ok(Some((header, len))) => {
                         at += usize::try_from(cursor.position()).unwrap_or(0);
-                        self.begin(header, len, to)?;
+                        self.begin(&header, len, to)?;
                     }
                     Ok(None) => return Ok(Passed { len: at, has_more: false }),
                     // The WebSocket says what is wrong with it.
@@ -127,7 +127,7 @@ impl Inbound {
     }
 
     /// Begins a frame.
-    fn begin(&mut self, header: FrameHeader, len: u64, to: &mut Vec<u8>) -> Result<(), DeflateFault> {
+    fn begin(&mut self, header: &FrameHeader, len: u64, to: &mut Vec<u8>) -> Result<(), DeflateFault> {
         self.left = len;
         match (header.opcode, &mut self.message) {
             (OpCode::Control(_), _) => {}

@@ -28,7 +28,7 @@ pub(super) fn compress(frames: &[u8], deflate: Deflate) -> (usize, Option<Vec<u8
         let Some(payload) = frames.get(at + header_len..end) else { break };
         let is_message = header.is_final && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         let frame = if is_message && payload.len() >= deflate.threshold {
-            compress_one(header, payload, deflate)
+            compress_one(&header, payload, deflate)
         } else {
             None
         };
@@ -46,7 +46,7 @@ pub(super) fn compress(frames: &[u8], deflate: Deflate) -> (usize, Option<Vec<u8
 }
 
 /// Returns a message as a compressed frame.
-fn compress_one(header: FrameHeader, payload: &[u8], deflate: Deflate) -> Option<Vec<u8>> {
+fn compress_one(header: &FrameHeader, payload: &[u8], deflate: Deflate) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     let window_bits = deflate.agreed.window_bits();
     let is_done = match header.mask {
@@ -62,7 +62,7 @@ fn compress_one(header: FrameHeader, payload: &[u8], deflate: Deflate) -> Option
     }
     // The mask was drawn for this frame, which leaves in this form only.
     let mask = header.mask;
-    let header = FrameHeader { rsv1: true, ..header };
+    let header = FrameHeader { rsv1: true, ..header.clone() };
     let mut frame = Vec::with_capacity(header.len(content.len() as u64) + content.len());
     header.format(content.len() as u64, &mut frame).ok()?;
     let begin = frame.len();

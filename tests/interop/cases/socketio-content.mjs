@@ -148,6 +148,9 @@ const cases = [
       socket.on('m', (...args) => t.log('client', 'm', ...args));
       for (let i = 0; i < 20; i++) socket.emit('m', i, 'deflate me '.repeat(i * 100), Buffer.alloc(i * 50, i));
       await t.until('client', 'm', 20);
+      if (t.through === 'compressed') {
+        t.assert.ok((await t.way.proxy.sum('polliwog_compression_saved_bytes_total')) > 20_000);
+      }
     },
   },
   {

@@ -1,6 +1,6 @@
-// The ways from a client to a backend: through one proxy, in the clear or behind TLS with HTTP/2; through two nodes of a cluster,
-// of which the second is asked for the sessions of the first; or through an edge whose sessions share a WebSocket to a demultiplexer
-// beside the backend.
+// The ways from a client to a backend: through one proxy, in the clear, behind TLS with HTTP/2, or with compressed messages on both
+// sides; through two nodes of a cluster, of which the second is asked for the sessions of the first; or through an edge whose sessions
+// share a WebSocket to a demultiplexer beside the backend.
 
 import { relay } from '../../mux/lib/relay.mjs';
 import { balancer } from './balancer.mjs';
@@ -49,6 +49,12 @@ export const WAYS = {
       return faults;
     };
     return way;
+  },
+
+  async compressed(binary, profile, backendPort) {
+    const route = { ...profile.route, relay: false, permessage_deflate: 1 };
+    const upstream = { ...profile.upstream, permessage_deflate: 1 };
+    return new Way({ proxy: await single(binary, { ...profile, route, upstream }, backendPort) });
   },
 
   async demux(binary, profile, backendPort) {

@@ -95,7 +95,11 @@ impl Members {
             }
         }
         self.nodes.retain(|_, members| {
-            members.retain(|member| member.peer.is_connected() || now < member.listed + FORGOTTEN_AFTER);
+            members.retain(|member| {
+                let is_listed = now < member.listed + FORGOTTEN_AFTER;
+                member.peer.list(is_listed);
+                is_listed || member.peer.is_connected()
+            });
             !members.is_empty()
         });
     }
@@ -298,8 +302,8 @@ impl Cluster {
         self.members.borrow().nodes.values().flatten().map(|member| Arc::clone(&member.peer)).collect()
     }
 
-    /// Connects each node that was not met or is not reached, so that both know what the other tells. Looks behind this
-    /// node's own name as well: somebody else may have it.
+    /// Connects each node that is not connected, so that both know what the other tells, and whether it lives. Looks behind
+    /// this node's own name as well: somebody else may have it.
     async fn greet_all(self: Arc<Self>) {
         loop {
             let silent: Vec<_> = self.peers().into_iter().filter(|peer| peer.wants_greeting()).collect();
@@ -330,7 +334,7 @@ impl Cluster {
     }
 }
 
-/// How often nodes are greeted that are not reached.
+/// How often nodes are greeted that are not connected.
 const GREET_EVERY: Duration = Duration::from_secs(5);
 /// How long another node with this one's name is remembered.
 const TWIN_LASTS: Duration = Duration::from_secs(15);

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub struct Peer {
     dialling: tokio::sync::Mutex<()>,
     /// The log lines of a node that refuses this one.
     refused: Throttle,
+    /// Whether the list of nodes has it, or had it lately.
+    is_listed: AtomicBool,
     /// The requests that it was asked, and those that it asked here.
     asked: AtomicU64,
     answered: AtomicU64,
@@ -101,6 +103,7 @@ impl Peer {
             state: Mutex::new(state),
             dialling: tokio::sync::Mutex::default(),
             refused: Throttle::default(),
+            is_listed: AtomicBool::new(true),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
         }
@@ -131,11 +134,14 @@ impl Peer {
         }
     }
 
-    /// Returns whether this start of it was never connected, or is not reached.
+    /// Returns whether it should be connected, and is not: its state shows at its connection alone.
     pub(super) fn wants_greeting(&self) -> bool {
-        let state = self.lock();
-        let met = state.met.as_ref().map(|(greeting, _)| greeting.node);
-        met.is_none() || met != state.last || state.standing == PeerState::Down
+        self.is_listed.load(Ordering::Relaxed) && !self.is_connected()
+    }
+
+    /// Notes whether the list of nodes has it.
+    pub(super) fn list(&self, is_listed: bool) {
+        self.is_listed.store(is_listed, Ordering::Relaxed);
     }
 
     /// Notes what the node tells of itself. It lives, whatever was known before.
@@ -319,7 +325,13 @@ impl Peer {
     async fn run(self: Arc<Self>, channel: Arc<Channel>, stream: Duplex) {
         let stop = &self.shared.background.stop;
         let mut pump = Pump::new(&channel, stream, self.shared.silence_timeout, || 0, |_, _| {});
-        let ended = stop.run_until_cancelled(pump.run()).await;
+        let ended = loop {
+            match stop.run_until_cancelled(pump.run()).await {
+                // Who is on the list stays connected, so that its end shows whether or not somebody needs it.
+                Some(Ended::Idle) if self.is_listed.load(Ordering::Relaxed) => pump.stay(),
+                ended => break ended,
+            }
+        };
         if ended == Some(Ended::Silent) {
             // Before the requests learn that the connection is over: they do not wait for the next dial.
             self.fail(Unreached::Silent);

@@ -87,6 +87,11 @@ where
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// Has it stay for as long again without requests.
+    pub(super) fn stay(&mut self) {
+        self.used = Instant::now();
+    }
+
     /// Writes what is still to be said, and reads nothing more: a response that was given is not taken back by an end.
     pub(super) async fn finish(&mut self) {
         poll_fn(|cx| match self.write(cx) {
@@ -248,9 +253,9 @@ const PINGS: u32 = 3;
 const REST: Duration = Duration::from_secs(15);
 /// How often a node is asked on whose connection there are requests.
 const EACH: Duration = Duration::from_secs(1);
-/// How long a connection without requests stays open. The node that asks closes it, so that a connection which the other one
-/// closes says something.
-const IDLE: Duration = Duration::from_mins(5);
+/// How long a connection without requests stays open to a node that is on no list. The node that asks closes it, so that a connection
+/// which the other one closes says something.
+pub(super) const IDLE: Duration = Duration::from_mins(5);
 const READ_LEN: usize = 16 << 10;
 /// How many reads in a row.
 const READS_MAX: usize = 8;

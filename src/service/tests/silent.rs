@@ -1,4 +1,4 @@
-//! A node that falls silent: the requests that wait there are answered once that shows.
+//! A node that falls silent or dies: the requests that wait there are answered once that shows, and it shows without requests, too.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::backend::Backend;
 use super::pair::{Pair, settle, target};
+use crate::meter::PeerState;
 use crate::session;
 
 /// Sends a request that waits at the owner of a new session, and returns the status of its response and when it came.
@@ -48,4 +49,22 @@ async fn a_process_that_was_stopped_itself_does_not_take_others_for_silent() {
     assert_eq!(status, 502);
     let waited = answered - goes_on;
     assert!(waited > Duration::from_secs(10), "it has {waited:?} to answer from then on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_after_a_long_rest_is_down() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let backend = Backend::default();
+    let sid = pair.owner.begin(&backend);
+    backend.say("hi");
+    assert_eq!(pair.asker.get(&target(&sid)).await.0, 200);
+    let state = || pair.asker.cluster.sights(0)[1].state;
+    for _ in 0..3 {
+        sleep(Duration::from_mins(4)).await;
+        assert_eq!(state(), PeerState::Up);
+    }
+    pair.net.leave("a:1");
+    pair.owner.kill();
+    settle().await;
+    assert_eq!(state(), PeerState::Down);
 }

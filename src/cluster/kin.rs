@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -31,6 +32,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Those that were asked for.
     peers: Mutex<HashMap<Node, Arc<Peer>>>,
+    /// How many sessions all of them had when they were looked at last.
+    held: AtomicU32,
 }
 
 impl Kin {
@@ -48,7 +51,12 @@ impl Kin {
             // They are no nodes, so they are counted beside the nodes.
             meter: ClusterMeter::default(),
         };
-        Self(Some(Arc::new(Inner { folder, shared: Arc::new(shared), peers: Mutex::default() })))
+        Self(Some(Arc::new(Inner {
+            folder,
+            shared: Arc::new(shared),
+            peers: Mutex::default(),
+            held: AtomicU32::default(),
+        })))
     }
 
     /// Returns another process by its name, if it has a socket in the folder.
@@ -72,6 +80,11 @@ impl Kin {
         self.processes().into_iter().map(|(node, peer)| (node, peer.sight())).collect()
     }
 
+    /// Returns how many sessions the other processes had a moment ago.
+    pub fn held(&self) -> u32 {
+        self.0.as_ref().map_or(0, |inner| inner.held.load(Ordering::Relaxed))
+    }
+
     /// Keeps all other processes connected, which thereby tell how many sessions they hold, and counts both.
     pub async fn follow(self, meter: SuccessionMeter) {
         loop {
@@ -83,7 +96,11 @@ impl Kin {
                 peer.ask_load();
             }
             let sessions = processes.iter().filter_map(|(_, peer)| peer.sight().sessions);
-            meter.set(processes.len(), sessions.map(u64::from).sum());
+            let held = sessions.fold(0_u32, u32::saturating_add);
+            if let Some(inner) = &self.0 {
+                inner.held.store(held, Ordering::Relaxed);
+            }
+            meter.set(processes.len(), held.into());
             sleep(LOOK).await;
         }
     }

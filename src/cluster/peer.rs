@@ -301,6 +301,8 @@ impl Peer {
         };
         let node = greeting.node;
         let channel = Arc::new(Channel::new(Side::Asker, node, self.shared.meter.traffic()));
+        // How many sessions it has is known from the start.
+        channel.ping(Instant::now());
         {
             let mut state = self.lock();
             (state.channel, state.last, state.failure) = (Some(Arc::clone(&channel)), Some(node), None);

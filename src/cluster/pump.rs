@@ -32,6 +32,8 @@ pub(super) struct Pump<'c, S, B> {
     channel: &'c Channel,
     stream: Duplex,
     silence: Duration,
+    /// How often the state is looked at.
+    beat: Duration,
     /// Returns the number of this node's sessions.
     sessions: S,
     /// Begins to serve a request.
@@ -63,10 +65,12 @@ where
         begin: B,
     ) -> Self {
         let now = Instant::now();
+        let beat = REST.min(silence / TICKS);
         Self {
             channel,
             stream: stream.with_patience(Some(Patience::new(silence))),
             silence,
+            beat,
             sessions,
             begin,
             read: BytesMut::new(),
@@ -74,7 +78,7 @@ where
             out: BytesMut::new(),
             is_dirty: false,
             gathering: Gathering::default(),
-            clock: Box::pin(sleep_until(now + silence / TICKS)),
+            clock: Box::pin(sleep_until(now + beat)),
             heard: now,
             asked: None,
             used: now,
@@ -198,7 +202,7 @@ where
             let now = Instant::now();
             // While this process itself did not run, nobody waited for the other side.
             let late = now - self.clock.deadline();
-            if late > self.silence / TICKS {
+            if late > self.beat {
                 self.asked = self.asked.map(|asked| asked + late);
             }
             if self.channel.len() > 0 {
@@ -210,15 +214,18 @@ where
             if self.channel.side == Side::Asker && now >= self.used + IDLE {
                 return Err(Ended::Idle);
             }
-            let quiet = if self.channel.len() > 0 { self.silence / PINGS } else { REST };
-            // What it tells with its answer is shown to operators, so it is asked even where it speaks all the time.
-            let is_due = now >= self.heard + quiet || self.channel.len() > 0 && now >= self.pinged + EACH;
+            let (quiet, each) =
+                if self.channel.len() > 0 { (self.silence / PINGS, EACH) } else { (2 * REST, REST) };
+            // What it tells with its answer is shown to operators, so it is asked even where it speaks all the time. Without requests,
+            // nobody shows what the asker has.
+            let tells = self.channel.side == Side::Asker || self.channel.len() > 0;
+            let is_due = now >= self.heard + quiet || tells && now >= self.pinged + each;
             if self.asked.is_none() && is_due {
                 self.asked = Some(now);
                 self.pinged = now;
                 self.channel.ping(now);
             }
-            self.clock.as_mut().reset(now + self.silence / TICKS);
+            self.clock.as_mut().reset(now + self.beat);
         }
         Ok(())
     }
@@ -245,12 +252,12 @@ fn ended_by(error: &std::io::Error) -> Ended {
     if Stalled::among(error).is_some() { Ended::Silent } else { Ended::Closed }
 }
 
-/// How often within the longest silence the state is looked at.
+/// How often within the longest silence the state is looked at, at least.
 const TICKS: u32 = 6;
 /// How often within the longest silence the other side is asked whether it is there, while it has requests to answer.
 const PINGS: u32 = 3;
-/// How long a connection without requests may be silent before the other side is asked whether it is there.
-const REST: Duration = Duration::from_secs(15);
+/// How often a node is asked on whose connection there are no requests. One that does not ask may be silent for twice as long.
+const REST: Duration = Duration::from_secs(2);
 /// How often a node is asked on whose connection there are requests.
 const EACH: Duration = Duration::from_secs(1);
 /// How long a connection without requests stays open to a node that is on no list. The node that asks closes it, so that a connection

@@ -122,7 +122,12 @@ impl Nodes {
             Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
         let Self(settings) = &self;
         tracing::debug!(%node, "a node has connected");
-        let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
+        let sessions = || {
+            let own = u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
+            // To other nodes all processes of this host are one; those know of each other.
+            let held = if hop == Hop::Peer { settings.cluster.kin().held() } else { 0 };
+            own.saturating_add(held)
+        };
         let begin = |ask: Box<Ask>, inquiry, body| {
             if let Some(asker) = &asker {
                 asker.count_answered();

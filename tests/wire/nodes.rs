@@ -15,7 +15,7 @@ use super::support::world::TOKEN;
 use super::support::{SOON, Setup, World, eventually, metrics};
 
 /// Returns one node as another shows it.
-fn shown(admin: SocketAddr, name: &str) -> Value {
+pub(crate) fn shown(admin: SocketAddr, name: &str) -> Value {
     let answer = Client::connect(admin).get("/api/nodes");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let all: Value = serde_json::from_slice(&answer.body).unwrap();

@@ -68,3 +68,15 @@ async fn a_node_that_dies_after_a_long_rest_is_down() {
     settle().await;
     assert_eq!(state(), PeerState::Down);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_tells_its_sessions_also_while_it_is_asked_nothing() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let told = || pair.asker.cluster.sights(0)[1].sessions;
+    assert_eq!(told(), Some(0), "from the start");
+    for count in 1..=3 {
+        pair.owner.begin(&Backend::default());
+        sleep(Duration::from_millis(4100)).await;
+        assert_eq!(told(), Some(count));
+    }
+}

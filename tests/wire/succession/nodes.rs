@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 
+use crate::nodes::shown;
 use crate::support::feed::Feed;
 use crate::support::frames::Socket;
 use crate::support::http::{Client, Response};
@@ -13,7 +14,7 @@ use crate::support::setup::Setup;
 use crate::support::sockjs;
 use crate::support::target::{Target, free_port};
 use crate::support::world::TOKEN;
-use crate::support::{Op, QUIET};
+use crate::support::{Op, QUIET, eventually};
 
 /// A node whose processes succeed each other, and what another node needs to start.
 struct Site {
@@ -83,6 +84,11 @@ fn another_node_asks_the_successor_for_sessions_of_the_process_before() {
         (young.gets, young.posts) = (Client::connect(other.public), Client::connect(other.public));
         young.post_ok("4up");
         young_peer.assert_text("up");
+        // Of both processes.
+        eventually(
+            || shown(other.admin, "a")["sessions"] == 2,
+            || format!("two sessions: {}", shown(other.admin, "a")),
+        );
     }
 }
 

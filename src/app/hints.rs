@@ -1,6 +1,7 @@
 //! What a balancer in front of a cluster may know to send requests home, as `check --cluster` prints it. Nothing depends on it: a
 //! request that comes elsewhere takes one hop.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::address::ListenAddress;
@@ -12,17 +13,14 @@ use crate::sid::Tag;
 /// Returns the lines for nginx and `HAProxy`; `None` if the nodes have no names that a balancer could know.
 pub(super) fn hints(config: &Config, settings: &Settings) -> Option<String> {
     let Peers::Named(peers) = &settings.peers else { return None };
-    let port = config
-        .server
-        .listeners
-        .iter()
-        .flat_map(|one| &one.listen)
-        .find_map(ListenAddress::ip)
-        .map_or(8080, |address| address.port());
-    let server = |address: &String| {
-        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-        format!("{host}:{port}")
+    let own = config.server.listeners.iter().flat_map(|one| &one.listen).find_map(ListenAddress::ip);
+    let port = own.map_or(PORT, |address| address.port());
+    let host = |address: &String| {
+        address.rsplit_once(':').map_or_else(|| address.clone(), |(host, _)| host.to_owned())
     };
+    let server = |address: &String| format!("{}:{port}", host(address));
+    let hosts: BTreeSet<String> = peers.values().map(host).collect();
+    let note = note(own.is_some(), port, hosts.len() < peers.len());
     let nodes: Vec<(Tag, String)> = peers.iter().map(|(tag, address)| (*tag, server(address))).collect();
     let sockjs: Vec<&str> = config
         .routes
@@ -30,7 +28,22 @@ pub(super) fn hints(config: &Config, settings: &Settings) -> Option<String> {
         .filter(|route| route.dialect == SockJs::NAME)
         .map(|route| route.path.trim_end_matches('/'))
         .collect();
-    Some(format!("{}\n{}", nginx(&nodes, &sockjs), haproxy(&nodes, &sockjs)))
+    Some(format!("{note}\n{}\n{}", nginx(&nodes, &sockjs), haproxy(&nodes, &sockjs)))
+}
+
+/// Returns what to look at before the lines are used: a node knows where others ask each other, not where their clients come in.
+fn note(is_own: bool, port: u16, share_hosts: bool) -> String {
+    let whose = if is_own {
+        format!("# Port {port} is this node's")
+    } else {
+        format!("# This node's clients have no port, only Unix sockets; {port} stands for it")
+    };
+    let where_to = if share_hosts {
+        "nodes on one host have a port each: write each node's own"
+    } else {
+        "change it where another node has its own"
+    };
+    format!("{whose}; {where_to}.\n")
 }
 
 fn nginx(nodes: &[(Tag, String)], sockjs: &[&str]) -> String {
@@ -113,6 +126,9 @@ fn filled(tag: Tag) -> String {
     format!("{:-<4}", tag.to_string())
 }
 
+/// Of a node whose port is not known.
+const PORT: u16 = 8080;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +142,7 @@ mod tests {
         let config = Config::parse(text, "config.toml", std::iter::empty()).unwrap();
         let hints = hints(&config, config.cluster.as_ref().unwrap()).unwrap();
         for line in [
+            "# Port 8080 is this node's; change it where another node has its own.",
             "    \"~(^|/)2a---[A-Za-z0-9_-]{22}(/|$)\" node_a;",
             "upstream any_node { server 10.0.0.1:8080; server 10.0.0.2:8080; }",
             "upstream node_b2 { server 10.0.0.1:8080 backup; server 10.0.0.2:8080; }",
@@ -135,6 +152,36 @@ mod tests {
             "    balance hash path,field(5,/)    # 2.6 and later",
         ] {
             assert!(hints.lines().any(|shown| shown == line), "{line} is not in\n{hints}");
+        }
+    }
+    #[test]
+    fn the_hints_tell_whose_port_they_have() {
+        let first = |peers: &str, listen: &str| {
+            let text = format!(
+                "[cluster]\nlisten = '127.0.0.1:7401'\npeers = {{ {peers} }}\ntoken = '0123456789abcdef'\n\
+                 [server]\nlisten = '{listen}'\n[[routes]]\npath = '/'\ndialect = 'longpoll'\nupstream = 'u'\n\
+                 [upstreams.u]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:1/'\n"
+            );
+            let config = Config::parse(&text, "config.toml", std::iter::empty()).unwrap();
+            let hints = hints(&config, config.cluster.as_ref().unwrap()).unwrap();
+            hints.lines().next().unwrap().to_owned()
+        };
+        let (one_host, two) =
+            ("a = '127.0.0.1:7401', b = '127.0.0.1:7402'", "a = '127.0.0.1:7401', b = 'host:7402'");
+        for (peers, listen, said) in [
+            (
+                one_host,
+                "127.0.0.1:8101",
+                "# Port 8101 is this node's; nodes on one host have a port each: write each node's own.",
+            ),
+            (
+                two,
+                "unix:/run/polliwog.sock",
+                "# This node's clients have no port, only Unix sockets; 8080 stands for it; \
+                 change it where another node has its own.",
+            ),
+        ] {
+            assert_eq!(first(peers, listen), said);
         }
     }
 }

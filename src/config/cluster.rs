@@ -110,8 +110,8 @@ pub(super) fn read(root: &Table<'_>, taken: &[Taken]) -> Option<(Settings, Optio
     if let Some(Taken { key, address, .. }) = taken.iter().find(|other| other.collides_with(&listen.into())) {
         table.report("listen", shown(), &format!("an address of its own, {key} has {address}"));
     }
-    if tls.is_none() && table.get("tls").is_none() && !is_private(listen.ip()) {
-        table.report("listen", shown(), "a loopback or private address, or tls: nodes speak in the clear");
+    if tls.is_none() && table.get("tls").is_none() {
+        report_public(&table, listen, advertise.as_deref(), peers.as_ref());
     }
     let advertise = match advertise {
         Some(advertise) => advertise,
@@ -239,10 +239,30 @@ fn resolved(table: &Table<'_>, port: u16, node: Option<Tag>, advertise: &str) ->
     address.map(|address| Tag::of_address(&address.to_string()))
 }
 
+/// Reports the first address by which nodes would ask each other in the clear over a public network. What a name stands for is not
+/// known here.
+fn report_public(table: &Table<'_>, listen: SocketAddr, advertise: Option<&str>, peers: Option<&Peers>) {
+    let is_public = |text: &&str| text.parse::<SocketAddr>().is_ok_and(|address| !is_private(address.ip()));
+    let listen = listen.to_string();
+    let others = if let Some(Peers::Named(peers)) = peers { Some(peers.values()) } else { None };
+    let mut written = [("listen", listen.as_str())]
+        .into_iter()
+        .chain(advertise.map(|advertise| ("advertise", advertise)))
+        .chain(others.into_iter().flatten().map(|address| ("peers", address.as_str())));
+    if let Some((key, address)) = written.find(|(_, address)| is_public(address)) {
+        let expected = "a loopback or private address, or tls: nodes speak in the clear";
+        table.report(key, show_text(address), expected);
+    }
+}
+
 /// Returns whether nobody outside can connect there. A wildcard address is what the host makes of it.
 fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V4(ip) => {
+            // Providers' own networks (RFC 6598), which clusters of containers use as well.
+            let is_shared = matches!(ip.octets(), [100, 64..=127, ..]);
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
         IpAddr::V6(ip) => {
             ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
         }

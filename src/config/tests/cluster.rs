@@ -38,6 +38,10 @@ fn a_cluster_that_cannot_work_is_a_fault() {
         ("listen = '10.0.0.1:7400'\nnode = 'b'", "cluster.node: found \"b\" beside \"10.0.0.1:7400\""),
         ("listen = '10.0.0.3:7400'\nnode = 'c'", "cluster.peers: found names without \"c\""),
         ("listen = '8.8.8.8:7400'\nnode = 'a'", "expected a loopback or private address"),
+        (
+            "listen = '0.0.0.0:7400'\nadvertise = '8.8.8.8:7400'\nnode = 'a'",
+            "cluster.advertise: found \"8.8.8.8:7400\", expected a loopback",
+        ),
         ("listen = '0.0.0.0:7400'", "cluster.advertise: missing"),
         ("listen = '10.0.0.1:7400'\ntls = { certificate = 'a', key = 'b' }", "cluster.tls.ca: missing"),
         ("listen = '10.0.0.1:7400'\nadvertise = '0.0.0.0:7400'", "expected a host and a port"),
@@ -56,6 +60,10 @@ fn a_cluster_that_cannot_work_is_a_fault() {
             "found a shorter text, expected a token of at least 16",
         ),
         ("peers = { a = '10.0.0.1' }\ntoken = '0123456789abcdef'", "found \"10.0.0.1\" for \"a\""),
+        (
+            "peers = { a = '10.0.0.1:7400', b = '[2a00::1]:7400' }\ntoken = '0123456789abcdef'",
+            "cluster.peers: found \"[2a00::1]:7400\", expected a loopback or private address, or tls",
+        ),
         ("peers = { a = 'h:1', b = 'h:1' }\ntoken = '0123456789abcdef'", "found \"h:1\" twice"),
         ("peers = { a-b = 'h:1' }\ntoken = '0123456789abcdef'", "found the name \"a-b\""),
     ] {
@@ -66,7 +74,9 @@ fn a_cluster_that_cannot_work_is_a_fault() {
 
 #[test]
 fn with_tls_nodes_may_ask_at_a_public_address() {
-    let lines = "listen = '8.8.8.8:7400'\nnode = 'a'\n\
+    // Nor is a provider's own network public.
+    assert!(cluster(&format!("listen = '100.64.0.1:7400'\nnode = 'a'\n{TWO}")).is_ok());
+    let lines = "listen = '8.8.8.8:7400'\nadvertise = '8.8.4.4:7400'\nnode = 'a'\n\
                  tls = { certificate = 'n.pem', key = 'n.key', ca = 'ca.pem', name = 'node' }";
     let tls = cluster(&format!("{lines}\n{TWO}")).unwrap().tls.unwrap();
     assert_eq!((tls.ca.to_str(), tls.identity.key.to_str()), (Some("ca.pem"), Some("n.key")));

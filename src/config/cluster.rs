@@ -148,7 +148,12 @@ impl Written {
     fn read_directory(&mut self, table: &Table<'_>) -> Option<directory::Settings> {
         let written = TLS_KEYS.into_iter().filter(|key| table.get(key).is_some());
         if table.get("directory").is_none() {
-            written.clone().for_each(|key| table.report_idle(key, "without directory".to_owned()));
+            let others =
+                ["directory_name", "directory_ttl"].into_iter().filter(|key| table.get(key).is_some());
+            written
+                .clone()
+                .chain(others)
+                .for_each(|key| table.report_idle(key, "without directory".to_owned()));
         }
         let (kind, url) = self.directory.take()?;
         let is_secured = Kind::of(&url).is_some_and(|(_, is_secured)| is_secured);

@@ -91,6 +91,9 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
+        Section::Cluster if ["directory_name ", "directory_ttl "].iter().any(|key| line.starts_with(key)) => {
+            format!("{BARE}{}\n{line}\ndirectory = 'rediss://a'\n{NODES}", section.header())
+        }
         Section::Cluster => format!("{BARE}{}\n{line}\n{NODES}", section.header()),
         Section::ClusterTls => format!("{BARE}[cluster]\n{NODES}{}\n{line}\n", section.header()),
         // Its one required key, as with the next.

@@ -133,6 +133,18 @@ fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
     for (lines, said) in [
         ("peers = 'directory'", "cluster.directory: missing"),
         (
+            "peers = { a = '10.0.0.1:7400' }\ndirectory_name = 'x'",
+            "cluster.directory_name: means nothing without directory",
+        ),
+        (
+            "peers = { a = '10.0.0.1:7400' }\ndirectory_ttl = '1m'",
+            "cluster.directory_ttl: means nothing without directory",
+        ),
+        (
+            "peers = { a = '10.0.0.1:7400' }\ndirectory_ca = 'x'",
+            "cluster.directory_ca: means nothing without directory",
+        ),
+        (
             "peers = 'directory'\ndirectory = 'http://hunter22@redis'",
             "cluster.directory: found a text that is none",
         ),

@@ -7,6 +7,7 @@ use super::Config;
 use super::fault::{Problem, Sink};
 use super::tree::Node;
 use crate::fingerprint::Fingerprint;
+use crate::sid::Tag;
 use crate::{cluster, directory, succession};
 
 /// The keys that only a restart changes, each with its value. Some values are secrets.
@@ -27,9 +28,13 @@ impl Fixed {
             // Every one of them: a new field must be decided about here.
             let cluster::Settings { listen, advertise, node, peers, tls, token, .. } = settings;
             let cluster::Settings { connect_timeout, silence_timeout, .. } = settings;
-            fixed.insert("cluster.listen", listen.to_string());
-            fixed.insert("cluster.advertise", advertise.clone());
-            fixed.insert("cluster.node", node.to_string());
+            let listen = listen.to_string();
+            // What follows from another key is that key's difference.
+            let own_address = Some(advertise).filter(|advertise| **advertise != listen);
+            let own_name = Some(node).filter(|node| **node != Tag::of_address(advertise));
+            fixed.insert("cluster.listen", listen.clone());
+            fixed.insert("cluster.advertise", own_address.cloned().unwrap_or_default());
+            fixed.insert("cluster.node", own_name.map(ToString::to_string).unwrap_or_default());
             fixed.insert("cluster.peers", format!("{peers:?}"));
             fixed.insert("cluster.tls", format!("{tls:?}"));
             fixed.insert("cluster.token", String::from_utf8_lossy(token.as_bytes()).into_owned());
@@ -38,7 +43,7 @@ impl Fixed {
         }
         // The URL names the kind.
         if let Some(directory::Settings { kind: _, url, name, ttl, ca, identity }) = directory {
-            fixed.insert("cluster.directory", url.clone());
+            fixed.insert(DIRECTORY, url.clone());
             fixed.insert("cluster.directory_name", name.clone());
             fixed.insert("cluster.directory_ttl", format!("{ttl:?}"));
             fixed.insert("cluster.directory_ca", format!("{ca:?}"));
@@ -79,9 +84,11 @@ impl Fixed {
 fn differing<'k>(one: &BTreeMap<&'k str, String>, other: &BTreeMap<&'k str, String>) -> Vec<&'k str> {
     let keys: BTreeSet<_> = one.keys().chain(other.keys()).copied().collect();
     let mut differing: Vec<_> = keys.into_iter().filter(|key| one.get(key) != other.get(key)).collect();
-    // A table that is there or not is one difference.
+    // A table that is there or not is one difference, and so is a directory: what else is known of it, nobody may have written.
     if differing.contains(&CLUSTER) {
         differing.retain(|key| !key.starts_with("cluster."));
+    } else if one.contains_key(DIRECTORY) != other.contains_key(DIRECTORY) {
+        differing.retain(|key| *key == DIRECTORY || !key.starts_with(DIRECTORY));
     }
     differing
 }
@@ -116,6 +123,7 @@ pub(super) fn report(keys: &[&str], tree: &Node, sink: &Sink) {
 }
 
 const CLUSTER: &str = "cluster";
+const DIRECTORY: &str = "cluster.directory";
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +158,26 @@ mod tests {
         let (one, other) = (Fixed::of(&config("")), Fixed::of(&config(CLUSTERED)));
         assert_eq!(one.differing(&other), ["cluster"]);
         assert_eq!(other.differing(&one), ["cluster"]);
+    }
+
+    #[test]
+    fn a_directory_that_comes_or_goes_is_one_difference() {
+        let with = |lines: &str| Fixed::of(&config(&format!("{CLUSTERED}{lines}")));
+        let (one, other) = (with(""), with("directory = 'redis://127.0.0.1'\n"));
+        assert_eq!((one.differing(&other), other.differing(&one)), (vec![DIRECTORY], vec![DIRECTORY]));
+        assert_eq!(other.differing_from_query(&one.to_query("1")), [DIRECTORY]);
+        let more = with("directory = 'redis://127.0.0.1'\ndirectory_ttl = '1m'\n");
+        assert_eq!(other.differing(&more), ["cluster.directory_ttl"]);
+    }
+
+    #[test]
+    fn an_address_that_others_follow_is_one_difference() {
+        let of = |listen: &str| {
+            let peers = "peers = 'directory'\ndirectory = 'redis://127.0.0.1'\n";
+            let text = format!("[cluster]\nlisten = '{listen}'\ntoken = 'a-secret-of-all-nodes'\n{peers}");
+            Fixed::of(&config(&text))
+        };
+        assert_eq!(of("127.0.0.1:7400").differing(&of("127.0.0.1:7401")), ["cluster.listen"]);
     }
 
     #[test]

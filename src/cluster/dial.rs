@@ -150,12 +150,23 @@ async fn upgrade(
     let greeting = Greeting::read(&head.headers).filter(|greeting| greeting.node.tag == tag);
     let (Some(greeting), Some(upgraded)) = (greeting, upgraded) else {
         if let Some(count) = refused.count() {
-            tracing::warn!(address, node = %tag, status = head.status.as_u16(), count, "a node refuses this one");
+            let (status, why) = (head.status.as_u16(), reason(&head));
+            tracing::warn!(address, node = %tag, status, count, "a node refuses this one: {why}");
         }
         return Ok(None);
     };
     let (stream, read) = Duplex::from_upgraded(upgraded)?;
     Ok(Some((stream.behind(read), greeting)))
+}
+
+/// Returns why a node refuses this one.
+fn reason(head: &Parts) -> &'static str {
+    match head.status {
+        StatusCode::UNAUTHORIZED => "it has another token",
+        StatusCode::CONFLICT => "it has this node's name",
+        StatusCode::MISDIRECTED_REQUEST | StatusCode::SWITCHING_PROTOCOLS => "it has another name",
+        _ => "no node of a cluster listens there",
+    }
 }
 
 /// Returns the request by which a node introduces itself.

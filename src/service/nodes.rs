@@ -36,11 +36,12 @@ use crate::hop;
 use crate::meter::Side;
 use crate::peer::{Ask, Known, PROTOCOL};
 use crate::sid::Node;
+use crate::throttle::Throttle;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
 /// Serves other nodes, each on a connection that carries all of its requests.
 #[derive(Clone)]
-pub struct Nodes(Arc<NodesSettings>);
+pub struct Nodes(Arc<NodesSettings>, Arc<Throttle>);
 
 /// What serves them.
 pub struct NodesSettings {
@@ -67,7 +68,7 @@ pub struct NodesSettings {
 impl Nodes {
     /// Creates the service.
     pub fn new(settings: NodesSettings) -> Self {
-        Self(Arc::new(settings))
+        Self(Arc::new(settings), Arc::default())
     }
 
     /// Returns the other processes of this host.
@@ -83,6 +84,11 @@ impl Nodes {
         }
         let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         if !is_same_secret(sent, self.0.token.as_bytes()) {
+            if let Some(count) = self.1.count() {
+                // It tells who it is, but nobody knows whether that is true.
+                let node = Greeting::read(headers).map(|greeting| greeting.node.to_string());
+                tracing::warn!(node, count, "a node that asks here has another token");
+            }
             return Err((StatusCode::UNAUTHORIZED, "wrong token\n"));
         }
         let me = self.0.cluster.me().node;
@@ -120,7 +126,7 @@ impl Nodes {
         let patience = Patience::new(self.0.silence_timeout);
         let shared =
             Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
-        let Self(settings) = &self;
+        let Self(settings, _) = &self;
         tracing::debug!(%node, "a node has connected");
         let sessions = || {
             let own = u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);

@@ -153,6 +153,34 @@ fn of_two_nodes_with_one_name_the_later_one_is_not_ready() {
 }
 
 #[test]
+fn a_node_with_another_token_or_name_is_told_on_both_sides() {
+    let setup = Setup::new();
+    let backend = Backend::listen(setup.kind, setup.script.clone());
+    let (first, second) = (free_port(), free_port());
+    let start = |listen: SocketAddr, token: &str, name: &str| {
+        let sections = format!(
+            "[cluster]\ntoken = \"{token}\"\nlisten = \"{listen}\"\npeers = {{ a = \"{first}\", {name} = \"{second}\" }}\n"
+        );
+        Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
+    };
+    let says = |target: &Target, said: &str| eventually(|| target.log().contains(said), || target.log());
+    let one = start(first, TOKEN, "b");
+    let other = start(second, "another-secret-of-all-nodes", "b");
+    for target in [&one, &other] {
+        says(target, "a node refuses this one: it has another token");
+        says(target, "a node that asks here has another token");
+    }
+    drop(other);
+    let renamed = start(second, TOKEN, "c");
+    says(&one, "a node refuses this one: it has another token");
+    assert_state(one.admin, "b", "down");
+    assert_state(renamed.admin, "a", "up");
+    drop(one);
+    let again = start(first, TOKEN, "b");
+    says(&again, "a node refuses this one: it has another name");
+}
+
+#[test]
 fn nodes_with_other_routes_are_told_apart() {
     let setup = Setup::new();
     let backend = Backend::listen(setup.kind, setup.script.clone());

@@ -149,6 +149,9 @@ fn check(config: &Config, source: &Source) -> ExitCode {
     for listener in config.idle_listeners() {
         let _unread = writeln!(io::stderr(), "{source}: listener {:?} has no route", listener.name);
     }
+    if let Some(warning) = config.asks_too_many() {
+        let _unread = writeln!(io::stderr(), "{source}: {warning}");
+    }
     let now = SystemTime::now();
     let line = |one: Identity| {
         let file = one.certificate.display().to_string();

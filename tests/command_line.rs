@@ -59,6 +59,21 @@ fn check_summarizes_a_good_file() {
 }
 
 #[test]
+fn check_warns_of_many_nodes_without_a_directory() {
+    let peers: Vec<_> = (0..17).map(|number| format!("n{number} = '127.0.0.1:{}'", 7400 + number)).collect();
+    let cluster = format!(
+        "[cluster]\nlisten = '127.0.0.1:7400'\ntoken = 'a-secret-of-all-nodes'\npeers = {{ {} }}\n",
+        peers.join(", ")
+    );
+    let routes = "[[routes]]\npath = '/live/'\ndialect = 'sockjs'\nupstream = 'u'\n\
+                  [upstreams.u]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:1/'\n";
+    let place = Place::new("many").write("config.toml", cluster + routes);
+    let output = place.polliwog(&["check"], &[]);
+    assert_eq!(code(&output), 0);
+    assert!(err(&output).contains("asks 17 nodes, more than 16: give them a directory"), "{}", err(&output));
+}
+
+#[test]
 fn check_finds_a_socket_without_a_folder() {
     let place = Place::new("sockets");
     let (there, gone) = (place.0.join("a.sock"), place.0.join("gone/a.sock"));

@@ -111,6 +111,9 @@ pub(super) fn cluster(
     helpers: &Background,
     metrics: &Metrics,
 ) -> Arc<Cluster> {
+    if let Some(warning) = config.asks_too_many() {
+        tracing::warn!("{warning}");
+    }
     let me = Me::starting(node, &hash(&config.routes));
     let settings = settings(config);
     let roster = match &settings.peers {

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 
 use toml::de::DeTable;
 
-use crate::{cluster as nodes, directory, server, service, succession as processes, upstream};
+use crate::{cluster as nodes, dialect, directory, server, service, succession as processes, upstream};
 
 mod acme;
 mod check;
@@ -126,6 +126,24 @@ impl Config {
         self.server.listeners.iter().filter(move |listener| !is_met(&listener.name))
     }
 
+    /// Returns a warning, if there is a route that has a node ask all the others for each id that it does not know, and these are too
+    /// many for that.
+    pub fn asks_too_many(&self) -> Option<String> {
+        let nodes::Peers::Named(peers) = &self.cluster.as_ref()?.peers else { return None };
+        if peers.len() <= ASKED_MAX || self.directory.is_some() {
+            return None;
+        }
+        let has_others_ids = |route: &&service::Route| {
+            let served = self.upstreams.get(&route.upstream).map(upstream::Settings::served);
+            served.is_some_and(|served| dialect::has_others_ids(route.dialect, &route.speech, served))
+        };
+        let route = self.routes.iter().find(has_others_ids)?;
+        let (path, count) = (&route.path, peers.len());
+        Some(format!(
+            "route {path:?}: a request with an unknown id asks {count} nodes, more than {ASKED_MAX}: give them a directory"
+        ))
+    }
+
     fn parse_and(
         text: &str,
         file_name: &str,
@@ -169,3 +187,6 @@ impl Config {
         Self { server, admin, log, cluster, succession, directory, routes, upstreams }
     }
 }
+
+/// How many nodes may be asked at once without a directory.
+const ASKED_MAX: usize = 16;

@@ -30,7 +30,7 @@ pub use self::framing::{
 };
 pub use self::keys::Clash;
 pub use self::settings::Settings;
-pub use self::table::{find, named_by_proxy};
+pub use self::table::{find, has_others_ids, named_by_proxy};
 use crate::packet::{Closing, Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::sockjs::{self, SockJs};
 use super::websocket::WebSocket;
 use super::{Backend, Dialect};
-use crate::revision::Revision;
+use crate::revision::{Revision, Versions};
 
 /// A dialect that a route can name.
 #[derive(Debug)]
@@ -72,6 +72,13 @@ pub fn named_by_proxy(name: &str, revision: Option<Revision>) -> (&'static str, 
     let name = find(name).map_or(WebSocket::NAME, |kind| kind.name);
     let has_revisions = name == EngineIo::NAME;
     (name, has_revisions.then(|| revision.unwrap_or(Revision::V4)))
+}
+
+/// Returns whether ids of such a route name no node of a cluster, because clients or backends make them. `served` are the revisions of
+/// the clients that the backend serves.
+pub fn has_others_ids(name: &str, settings: &Settings, served: Versions) -> bool {
+    let v3 = Revision::V3;
+    name == SockJs::NAME || name == EngineIo::NAME && settings.engine_io.versions.has(v3) && served.has(v3)
 }
 
 /// Returns the dialect with this name.

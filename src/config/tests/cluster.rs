@@ -190,3 +190,30 @@ fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
         assert!(faults.contains(said) && !faults.contains("hunter22"), "{lines}: {faults}");
     }
 }
+
+#[test]
+fn many_nodes_without_a_directory_are_warned_of_if_ids_name_no_node() {
+    let warning = |count: usize, lines: &str, dialect: &str, backend: &str| {
+        let peers: String =
+            (0..count).map(|number| format!("n{number} = '10.0.0.1:{}', ", 7400 + number)).collect();
+        let text = format!(
+            "[cluster]\nlisten = '10.0.0.1:7400'\ntoken = '0123456789abcdef'\npeers = {{ {} }}\n{lines}\n\
+             [[routes]]\npath = '/live/'\ndialect = '{dialect}'\nupstream = 'u'\n[upstreams.u]\n{backend}\n",
+            peers.trim_end_matches(", ")
+        );
+        Config::parse(&text, "config.toml", std::iter::empty()).unwrap().asks_too_many()
+    };
+    let new = "kind = 'engine.io'\nurl = 'ws://127.0.0.1:1/engine.io/'";
+    let old = &*format!("{new}\nversions = [3, 4]");
+    let socket = "kind = 'websocket'\nurl = 'ws://127.0.0.1:1/'";
+    let told = warning(17, "", "sockjs", socket).unwrap();
+    assert!(told.starts_with("route \"/live/\": a request with an unknown id asks 17 nodes"), "{told}");
+    assert!(warning(17, "", "engine.io", old).is_some());
+    for (count, dialect, backend) in
+        [(16, "sockjs", socket), (16, "engine.io", old), (17, "engine.io", new), (17, "longpoll", socket)]
+    {
+        assert_eq!(warning(count, "", dialect, backend), None, "{count} {dialect} {backend}");
+    }
+    #[cfg(feature = "redis")]
+    assert_eq!(warning(17, "directory = 'redis://a:1'", "sockjs", socket), None);
+}

@@ -31,7 +31,7 @@ use std::time::SystemTime;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{Config, Origin, Source};
+use crate::config::{Config, Differing, Origin, Source};
 use crate::tls::{Expiry, Identity};
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
@@ -41,7 +41,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
     env: impl Iterator<Item = (OsString, OsString)>,
     prepare: fn() -> Result<R, ExitCode>,
     inspect: fn(&Config) -> ExitCode,
-    compare: fn(&Config, &str) -> Result<Vec<String>, String>,
+    compare: fn(&Config, &str) -> Result<Differing, String>,
     load: fn(L) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -70,7 +70,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
             Ok((config, origin)) => {
                 let mut code = check(&config, &origin.source);
                 if let Some(admin) = against.filter(|_| code == ExitCode::SUCCESS) {
-                    code = report(compare(&config, &admin), &origin);
+                    code = report(compare(&config, &admin), &config, &origin);
                 }
                 if cluster && code == ExitCode::SUCCESS { inspect(&config) } else { code }
             }
@@ -163,15 +163,20 @@ fn check(config: &Config, source: &Source) -> ExitCode {
     print(io::stdout(), format!("{source}: ok ({}){expiries}", summary(config)))
 }
 
-/// Reports the keys that differ from those of a process that runs, and only change at a restart.
-fn report(differing: Result<Vec<String>, String>, origin: &Origin) -> ExitCode {
+/// Reports what differs from a process that runs, and only changes at a restart.
+fn report(differing: Result<Differing, String>, config: &Config, origin: &Origin) -> ExitCode {
     match differing {
-        Ok(keys) if keys.is_empty() => print(io::stdout(), "it can be reloaded"),
-        Ok(keys) => match Config::fixed_faults(origin, &keys) {
-            Ok(faults) => refuse(&faults),
-            // It came by a pipe: without the lines.
-            Err(_) => refuse(&format!("{}: only a restart changes {}", origin.source, keys.join(", "))),
-        },
+        Ok(differing) => {
+            let names = differing.names(config);
+            if names.is_empty() {
+                return print(io::stdout(), "it can be reloaded");
+            }
+            match Config::fixed_faults(origin, &differing) {
+                Ok(faults) => refuse(&faults),
+                // It came by a pipe: without the lines.
+                Err(_) => refuse(&format!("{}: only a restart changes {}", origin.source, names.join(", "))),
+            }
+        }
         Err(why) => {
             let _unread = writeln!(io::stderr(), "--against: {why}");
             ExitCode::FAILURE

@@ -13,14 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::config::{Config, Fixed};
+use crate::config::{Config, Differing, Fixed};
 
-/// Returns the keys that differ from those of the process whose admin listener has this URL, or this
-/// socket (`unix:` and its path), and only change at a restart.
+/// Returns what the process says whose admin listener has this URL, or this socket (`unix:` and its path): what differs from
+/// its own configuration, and only changes at a restart.
 ///
 /// # Errors
 /// It cannot be asked; the text says why.
-pub fn compare(config: &Config, admin: &str) -> Result<Vec<String>, String> {
+pub fn compare(config: &Config, admin: &str) -> Result<Differing, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let asked = async {
         let asked = timeout(TIMEOUT, ask(config, admin)).await;
@@ -30,7 +30,7 @@ pub fn compare(config: &Config, admin: &str) -> Result<Vec<String>, String> {
     runtime.block_on(asked).map_err(|error| format!("{admin}: {error:#}"))
 }
 
-async fn ask(config: &Config, admin: &str) -> anyhow::Result<Vec<String>> {
+async fn ask(config: &Config, admin: &str) -> anyhow::Result<Differing> {
     if let Some(path) = admin.strip_prefix("unix:") {
         return ask_on(UnixStream::connect(path).await?, "localhost", config).await;
     }
@@ -47,7 +47,7 @@ async fn ask_on(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
     config: &Config,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Differing> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut salt = [0; 8];
     getrandom::fill(&mut salt)?;
@@ -67,9 +67,7 @@ async fn ask_on(
         _ended = connection => anyhow::bail!("it has closed the connection"),
     };
     let told: Value = serde_json::from_slice(&body)?;
-    let keys =
-        told["differing"].as_array().context("it responds something else: is that an admin listener?")?;
-    Ok(keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
+    Differing::from_json(&told).context("it responds something else: is that an admin listener?")
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

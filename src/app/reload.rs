@@ -5,7 +5,6 @@ pub(super) mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +17,10 @@ use super::log::SetLevel;
 use super::peers::{self, Certified};
 use super::wiring::Wiring;
 use crate::acme::Orders;
-use crate::config::{Config, Fixed, LoadError, Origin};
+use crate::chain::Chain;
+use crate::config::{Config, Differing, LoadError, Origin, Places};
 use crate::meter::Reload;
-use crate::server::Open;
+use crate::server::{BindError, Open, Settings};
 use crate::service::Current;
 use crate::service::admin::{Control, Fault, Reloading};
 use crate::succession::{notify_reloaded, notify_reloading};
@@ -135,8 +135,9 @@ impl Reloader {
             return Err(Refused::Ending);
         }
         let before = Arc::clone(&self.config.borrow());
-        let config = before.reload(&self.origin)?;
-        let server = self.public.prepare(&config.server).context("[server]")?;
+        let (config, places) = before.reload(&self.origin)?;
+        let refused = |error| Refused::bind(error, &config.server, &places);
+        let server = self.public.prepare(&config.server).map_err(refused)?;
         let certified = self.certified.as_ref().map(|now| now.prepare(&config)).transpose()?;
         let running = self.wiring.next(&config, &self.current.load())?;
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
@@ -187,6 +188,16 @@ impl Reloader {
 }
 
 impl Refused {
+    /// Names the key of an address that cannot be bound.
+    fn bind(error: BindError, settings: &Settings, places: &Places) -> Self {
+        let faults =
+            error.address().and_then(|address| places.unusable(settings, address, Chain(&error).to_string()));
+        match faults {
+            Some(faults) => Self::Load(faults.into()),
+            None => Self::Start(anyhow::Error::new(error).context("[server]")),
+        }
+    }
+
     fn faults(&self) -> Vec<Fault> {
         match self {
             Self::Load(LoadError::Faulty(faults)) => faults
@@ -216,7 +227,7 @@ pub(super) fn control(signalled: Arc<Notify>, config: channel::Receiver<Arc<Conf
             if is_asked { outcome.await.unwrap_or_else(|_| Err(ending())) } else { Err(ending()) }
         })
     };
-    let differing = move |query: &str| Fixed::of(&config.borrow()).differing_from_query(query);
+    let differing = move |query: &str| Differing::of(&config.borrow(), query).to_json();
     (Control { reload: Arc::new(reload), differing: Arc::new(differing) }, Wishes { signalled, asked })
 }
 

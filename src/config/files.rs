@@ -127,7 +127,7 @@ fn report_at<T, E: Error + 'static>(outcome: Result<T, E>, node: &Node, key: Str
 }
 
 /// Returns the table that a listener was read from, with its key.
-fn table_of<'t>(listener: &ListenerSettings, tree: &'t Node) -> (&'t Node, String) {
+pub(super) fn table_of<'t>(listener: &ListenerSettings, tree: &'t Node) -> (&'t Node, String) {
     let name = |item: &Node| matches!(item.get("name").map(|node| &node.value), Some(Value::Text(name)) if *name == *listener.name);
     let mut items = tree.get("listeners").and_then(Node::items).into_iter().flatten().enumerate();
     match items.find(|(_, item)| name(item)) {

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::Config;
 use super::fault::{Problem, Sink};
+use super::sockets::{Socket, conflicts};
 use super::tree::Node;
 use crate::fingerprint::Fingerprint;
 use crate::sid::Tag;
@@ -13,6 +16,15 @@ use crate::{cluster, directory, succession};
 /// The keys that only a restart changes, each with its value. Some values are secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fixed(BTreeMap<&'static str, String>);
+
+/// What a process that runs says of a configuration that could follow its own.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Differing {
+    /// The keys that differ.
+    keys: Vec<String>,
+    /// The sockets that it has for clients, which stay as they are.
+    bound: Vec<Socket>,
+}
 
 impl Fixed {
     /// Returns those of a configuration.
@@ -81,6 +93,40 @@ impl Fixed {
     }
 }
 
+impl Differing {
+    /// Returns what a process with this configuration says of one whose keys are in the query.
+    pub fn of(config: &Config, query: &str) -> Self {
+        let keys = Fixed::of(config).differing_from_query(query);
+        Self { keys, bound: Socket::all(&config.server) }
+    }
+
+    /// Returns it as another process reads it.
+    pub fn to_json(&self) -> Value {
+        let bound: Vec<_> = self.bound.iter().map(Socket::to_json).collect();
+        json!({ "differing": self.keys, "bound": bound })
+    }
+
+    /// Reads it; `None` if it is something else.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let keys = value["differing"].as_array()?.iter().filter_map(|key| key.as_str().map(str::to_owned));
+        // Earlier versions say nothing of their sockets.
+        let bound = value["bound"].as_array().into_iter().flatten().filter_map(Socket::from_json);
+        Some(Self { keys: keys.collect(), bound: bound.collect() })
+    }
+
+    /// Returns what only a restart changes, without its places.
+    pub fn names(&self, config: &Config) -> Vec<String> {
+        let conflicts = conflicts(&self.bound, &config.server);
+        self.keys.iter().cloned().chain(conflicts.iter().map(ToString::to_string)).collect()
+    }
+
+    /// Reports what only a restart changes.
+    pub(super) fn report(&self, config: &Config, tree: &Node, sink: &Sink) {
+        report(self.keys.iter().map(String::as_str), tree, sink);
+        conflicts(&self.bound, &config.server).iter().for_each(|one| one.report(tree, sink));
+    }
+}
+
 fn differing<'k>(one: &BTreeMap<&'k str, String>, other: &BTreeMap<&'k str, String>) -> Vec<&'k str> {
     let keys: BTreeSet<_> = one.keys().chain(other.keys()).copied().collect();
     let mut differing: Vec<_> = keys.into_iter().filter(|key| one.get(key) != other.get(key)).collect();
@@ -106,11 +152,12 @@ impl fmt::Debug for Fixed {
 
 /// Reports what would have to change in a process that runs, and cannot.
 pub(super) fn check(running: &Config, config: &Config, tree: &Node, sink: &Sink) {
-    report(&Fixed::of(running).differing(&Fixed::of(config)), tree, sink);
+    report(Fixed::of(running).differing(&Fixed::of(config)).into_iter(), tree, sink);
+    conflicts(&Socket::all(&running.server), &config.server).iter().for_each(|one| one.report(tree, sink));
 }
 
 /// Reports these keys, each where it was written, or its table.
-pub(super) fn report(keys: &[&str], tree: &Node, sink: &Sink) {
+fn report<'k>(keys: impl Iterator<Item = &'k str>, tree: &Node, sink: &Sink) {
     for key in keys {
         let mut place = &tree.place;
         let mut node = tree;
@@ -118,7 +165,7 @@ pub(super) fn report(keys: &[&str], tree: &Node, sink: &Sink) {
             let Some(inner) = node.get(level) else { break };
             (node, place) = (inner, &inner.place);
         }
-        sink.push(place, *key, Problem::Fixed);
+        sink.push(place, key, Problem::Fixed);
     }
 }
 

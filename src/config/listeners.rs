@@ -284,7 +284,7 @@ impl Taken {
     }
 
     /// Returns whether both cannot be bound at once.
-    fn collides(&self, other: &Self) -> bool {
+    pub(super) fn collides(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.address.ip(), other.address.ip()) else {
             return self.address == other.address;
         };

@@ -7,7 +7,7 @@ use std::{fs, io};
 use super::fault::{Faults, Sink};
 use super::origin::{Origin, Source};
 use super::tree::Node;
-use super::{Config, files, fixed};
+use super::{Config, Differing, Places, files, fixed};
 use crate::fingerprint::read_again;
 
 /// Why there is no configuration.
@@ -66,32 +66,34 @@ impl Config {
             }
             Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
         };
-        Ok((Self::parse_and(&text, &source.to_string(), env, check)?, source))
+        let (config, _tree) = Self::parse_and(&text, &source.to_string(), env, check)?;
+        Ok((config, source))
     }
 
-    /// Loads what follows this configuration in a process that runs.
+    /// Loads what follows this configuration in a process that runs, and where its values stand.
     ///
     /// # Errors
     /// Every fault at once, with the keys that only a restart changes; or the file could not be read.
-    pub fn reload(&self, Origin { source, env }: &Origin) -> Result<Self, LoadError> {
+    pub fn reload(&self, Origin { source, env }: &Origin) -> Result<(Self, Places), LoadError> {
         let text = text_again(source)?;
-        let next = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |config, tree, sink| {
+        let name = source.to_string();
+        let (next, tree) = Self::parse_and(&text, &name, env.iter().cloned(), |config, tree, sink| {
             files::check(config, tree, sink);
             fixed::check(self, config, tree, sink);
-        });
-        Ok(next?)
+        })?;
+        Ok((next, Places::new(tree, name)))
     }
 
-    /// Returns a fault for each of these keys of a configuration, which only a restart changes.
+    /// Returns a fault for each value of a configuration that only a restart changes, as a process that runs says.
     ///
     /// # Errors
     /// The file cannot be read again.
-    pub fn fixed_faults(Origin { source, env }: &Origin, keys: &[String]) -> Result<Faults, LoadError> {
+    pub fn fixed_faults(Origin { source, env }: &Origin, differing: &Differing) -> Result<Faults, LoadError> {
         let text = text_again(source)?;
-        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        let faults = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |_, tree, sink| {
-            fixed::report(&keys, tree, sink);
-        });
+        let faults =
+            Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |config, tree, sink| {
+                differing.report(config, tree, sink);
+            });
         Ok(faults.err().unwrap_or_default())
     }
 }

@@ -57,6 +57,7 @@ mod served;
 mod sessions;
 #[cfg(test)]
 mod shipped;
+mod sockets;
 mod speech;
 mod succession;
 mod suggestion;
@@ -72,10 +73,11 @@ mod values;
 mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
-pub use fixed::Fixed;
+pub use fixed::{Differing, Fixed};
 pub use load::LoadError;
 pub use log::Log;
 pub use origin::{Origin, Source};
+pub use sockets::{Places, Socket};
 
 use fault::Sink;
 use key::Section;
@@ -114,7 +116,7 @@ impl Config {
         file_name: &str,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Faults> {
-        Self::parse_and(text, file_name, env, |_, _, _| {})
+        Ok(Self::parse_and(text, file_name, env, |_, _, _| {})?.0)
     }
 
     /// Returns the listeners at which no request meets a route.
@@ -144,12 +146,13 @@ impl Config {
         ))
     }
 
+    /// Returns the configuration, and the tree that it was read from.
     fn parse_and(
         text: &str,
         file_name: &str,
         env: impl Iterator<Item = (OsString, OsString)>,
         check: impl FnOnce(&Self, &Node, &Sink),
-    ) -> Result<Self, Faults> {
+    ) -> Result<(Self, Node), Faults> {
         let lines = Lines::of(text);
         let (document, errors) = DeTable::parse_recoverable(text);
         let place = |offset| lines.place(offset);
@@ -161,7 +164,7 @@ impl Config {
         syntax::report(&errors, &lines, &sink);
         match sink.into_faults(file_name) {
             Some(faults) => Err(faults),
-            None => Ok(config),
+            None => Ok((config, tree)),
         }
     }
 

@@ -70,3 +70,13 @@ pub enum BindError {
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 }
+
+impl BindError {
+    /// Returns the address that it is about.
+    pub fn address(&self) -> Option<&ListenAddress> {
+        match self {
+            Self::Address { address, .. } | Self::OnlyV6(address) | Self::Mode(address) => Some(address),
+            Self::Tls(_) => None,
+        }
+    }
+}

@@ -254,8 +254,10 @@ mod tests {
         let upstream = |name: &str, health| UpstreamState { name: name.to_owned(), required: false, health };
         let upstreams = vec![upstream("a", Health::Up), upstream("b", Health::Down)];
         let state = State { upstreams, ..State::default() };
-        let control =
-            Control { reload: Arc::new(|| Box::pin(ready(Ok(())))), differing: Arc::new(|_| Vec::new()) };
+        let control = Control {
+            reload: Arc::new(|| Box::pin(ready(Ok(())))),
+            differing: Arc::new(|_| serde_json::Value::Null),
+        };
         Admin::new(
             Metrics::new(),
             Arc::new(move || Box::pin(ready(state.clone()))),

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 pub struct Control {
     /// Reads the configuration again.
     pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
-    /// Returns which of these keys, each with a hash, differ from what only a restart changes.
+    /// Returns what of a configuration, whose keys are in the query, differs from what only a restart changes.
     pub differing: Differing,
 }
 
 /// Returns what differs, by a query.
-pub type Differing = Arc<dyn Fn(&str) -> Vec<String> + Send + Sync>;
+pub type Differing = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// A reload; what was wrong, if it was refused.
 pub type Reloading = Pin<Box<dyn Future<Output = Result<(), Vec<Fault>>> + Send>>;
@@ -45,9 +45,9 @@ impl Control {
         }
     }
 
-    /// Returns the keys of a query that differ from what runs.
+    /// Returns what differs from what runs, by a query.
     pub(super) fn differing(&self, query: &str) -> String {
-        shown(&json!({ "differing": (self.differing)(query) }))
+        shown(&(self.differing)(query))
     }
 }
 

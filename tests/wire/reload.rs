@@ -51,6 +51,19 @@ impl World {
         told["faults"].as_array().unwrap().clone()
     }
 
+    /// Asks the proxy whether it could reload this text. Returns the exit code and what is printed.
+    fn check_against(&self, text: &str) -> (i32, String) {
+        let path = self.target.folder().join("next.toml");
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_polliwog"))
+            .args(["check", "--against", &format!("http://{}", self.target.admin), "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), text)
+    }
+
     fn shows_series_of(&self, route: &str) -> bool {
         Client::connect(self.target.admin).get("/metrics").text().contains(&format!("route=\"{route}\""))
     }
@@ -61,6 +74,7 @@ impl World {
 }
 
 mod at_once;
+mod bound;
 
 const ROUTE: &str = "path = \"/engine.io/\"";
 
@@ -153,21 +167,10 @@ fn what_only_a_restart_changes_is_a_fault_that_names_its_key() {
     let faults = world.refused("[log]", cluster);
     assert_eq!((faults.len(), &faults[0]["key"]), (1, &json!("cluster")), "{faults:?}");
     // The same, asked before anything is reloaded.
-    let check = |text: &str| {
-        let path = world.target.folder().join("next.toml");
-        fs::write(&path, text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_polliwog"))
-            .args(["check", "--against", &format!("http://{}", world.target.admin), "--config"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        (output.status.code().unwrap(), text)
-    };
-    let (code, text) = check(&world.config().replace(ROUTE, "path = \"/moved/\""));
+    let (code, text) = world.check_against(&world.config().replace(ROUTE, "path = \"/moved/\""));
     assert_eq!(code, 0, "{text}");
     assert!(text.ends_with("it can be reloaded\n"), "{text}");
-    let (code, text) = check(&world.config().replace(&admin, &moved));
+    let (code, text) = world.check_against(&world.config().replace(&admin, &moved));
     assert_eq!(code, 78, "{text}");
     assert!(text.ends_with("next.toml:5:10: admin.listen: changes only at a restart\n"), "{text}");
 }
@@ -186,7 +189,9 @@ fn listeners_come_and_go_and_one_that_cannot_be_bound_changes_nothing() {
     let taken = std::net::TcpListener::bind(second).unwrap();
     let faults = world.refused(&only_first, &both.replace(']', "]\nmax_sessions = 1"));
     let problem = faults[0]["problem"].as_str().unwrap();
-    assert!(problem.contains(&format!("cannot listen on {second}")), "{problem}");
+    assert!(problem.starts_with(&format!("cannot listen on {second}: ")), "{problem}");
+    assert_eq!(faults[0]["key"], json!("server.listen[1]"));
+    assert!(faults[0]["place"].as_str().unwrap().contains("config.toml:2:"), "{faults:?}");
     assert_eq!(world.get(POLLING).status, 200, "not even the other change was made");
     world.accept();
     drop(taken);

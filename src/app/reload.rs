@@ -1,14 +1,14 @@
 //! The configuration is read again while connections and sessions live on.
 
+mod rounds;
 pub(super) mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use self::rounds::{Due, Rounds};
 use self::watch::Watch;
 use super::limit::raise_limit;
 use super::listed::Listed;
@@ -66,9 +66,9 @@ enum Refused {
 impl Reloader {
     /// Reloads whenever it is wished for, and when a file has changed.
     pub(super) async fn run(mut self, mut wishes: Wishes) {
+        let mut rounds = Rounds::new();
         loop {
-            let every = self.config.borrow().server.watch;
-            let is_watching = !every.is_zero();
+            let watch = self.config.borrow().server.watch;
             tokio::select! {
                 () = wishes.signalled.notified() => {
                     let _told = self.reload();
@@ -76,13 +76,13 @@ impl Reloader {
                 Some(asked) = wishes.asked.recv() => {
                     let _gone = asked.send(self.reload());
                 }
-                () = sleep(if is_watching { every } else { PAST_PACE }) => {
-                    self.forget_past();
+                due = rounds.next(watch) => match due {
+                    Due::Past => self.forget_past(),
                     // What is written once this process ends is for the next one.
-                    if is_watching && !self.is_ending() && self.watch.look().await {
+                    Due::Look => if !self.is_ending() && self.watch.look().await {
                         tracing::info!("a file has changed");
                         let _told = self.reload();
-                    }
+                    },
                 }
             }
         }
@@ -231,7 +231,5 @@ pub(super) fn control(signalled: Arc<Notify>, config: channel::Receiver<Arc<Conf
     (Control { reload: Arc::new(reload), differing: Arc::new(differing) }, Wishes { signalled, asked })
 }
 
-/// How often routes of earlier configurations are looked at where files are not.
-const PAST_PACE: Duration = Duration::from_secs(5);
 /// Reloads that wait for the one before.
 const ASKED_MAX: usize = 8;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 use self::rounds::{Due, Rounds};
-use self::watch::Watch;
+use self::watch::{Seen, Watch};
 use super::limit::raise_limit;
 use super::listed::Listed;
 use super::listeners;
@@ -79,10 +79,15 @@ impl Reloader {
                 due = rounds.next(watch) => match due {
                     Due::Past => self.forget_past(),
                     // What is written once this process ends is for the next one.
-                    Due::Look => if !self.is_ending() && self.watch.look().await {
-                        tracing::info!("a file has changed");
-                        let _told = self.reload();
-                    },
+                    Due::Look => {
+                        let is_ending = self.is_ending();
+                        let seen = if is_ending { Seen::Same } else { self.watch.look().await };
+                        rounds.looked(seen);
+                        if seen == Seen::Changed {
+                            tracing::info!("a file has changed");
+                            let _told = self.reload();
+                        }
+                    }
                 }
             }
         }

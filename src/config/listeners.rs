@@ -13,7 +13,9 @@ use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tls;
 use super::tree::{Node, show_text};
-use super::values::{HOUR, MS, Wrong, count, duration, flag, listen_address, mode, proxy, text};
+use super::values::{
+    HOUR, MS, Wrong, count, duration, duration_or_never, flag, listen_address, mode, proxy, text,
+};
 use crate::address::{ListenAddress, TrustedProxy};
 use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
@@ -57,9 +59,8 @@ pub(super) const SERVER: &[Row<Settings>] = {
         // Zero is a way to say: cut at once.
         row(Server, "drain_timeout", Duration, Default("\"30s\""), "how long a drain may take before the rest is aborted",
             |table, key, server| table.set(key, &mut server.drain_timeout, duration(Span::ZERO..=24 * HOUR))),
-        // Zero is a way to say: never.
         row(Server, "watch", Duration, Default("\"5s\""), "how soon a change of this file or a certificate is noticed",
-            |table, key, server| table.set(key, &mut server.watch, duration(Span::ZERO..=HOUR))),
+            |table, key, server| table.set(key, &mut server.watch, duration_or_never(100 * MS..=HOUR))),
         row(Server, "trusted_proxies", Texts, Default("[]"), "trusted proxies in front: networks, or \"unix\"",
             |table, key, server| if let Some(networks) = table.list(key, proxy) {
                 server.trusted_proxies = networks.into_iter().map(|(_, network)| network).collect();

@@ -87,6 +87,19 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Node) -> Re
     }
 }
 
+/// A duration within bounds, or zero: that is a way to say never.
+pub(super) fn duration_or_never(
+    bounds: RangeInclusive<Duration>,
+) -> impl Fn(&Node) -> Result<Duration, Wrong> {
+    let (any, within) = (duration(Duration::ZERO..=Duration::MAX), duration(bounds));
+    let wrong = |wrong: Wrong| Wrong { expected: format!("{}, or 0", wrong.expected), ..wrong };
+    move |node| match any(node) {
+        Ok(zero) if zero.is_zero() => Ok(zero),
+        Ok(_) => within(node).map_err(wrong),
+        Err(_) => within(node),
+    }
+}
+
 /// A size within bounds; a bare integer is bytes.
 pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<usize, Wrong> {
     move |node| {

@@ -27,7 +27,7 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long a drain may take, after that delay, before what is left is aborted.
     pub drain_timeout: Duration,
-    /// How often the configuration and the certificates are looked at for a change; zero is never.
+    /// Within which a change of the configuration and the certificates is noticed; zero is never.
     pub watch: Duration,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are trusted; those of all others are replaced.
     pub trusted_proxies: Vec<TrustedProxy>,

@@ -310,7 +310,7 @@ fn a_signal_and_a_change_of_the_file_reload_as_well() {
 
 #[test]
 fn a_pipe_is_read_only_once() {
-    let world = start(&Setup::new().server("watch = \"50ms\""));
+    let world = start(&Setup::new().server("watch = \"100ms\""));
     let path = world.target.folder().join("config.toml");
     fs::remove_file(&path).unwrap();
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());

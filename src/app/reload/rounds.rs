@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
+use super::watch::Seen;
+
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Due {
@@ -17,7 +19,7 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Rounds {
     past: Interval,
-    /// The pace of the looks, as it was configured when the next one was set; zero is never.
+    /// Within which a change is noticed, as it was configured when the next look was set; zero is never.
     watch: Duration,
     look: Instant,
 }
@@ -31,24 +33,35 @@ impl Rounds {
         Self { past, watch: Duration::ZERO, look: now }
     }
 
-    /// Waits until something is due, with this pace of the looks. It may be dropped and called again: nothing is put off.
+    /// Waits until something is due, if a change is noticed within `watch`. It may be dropped and called again: nothing is put off.
     pub(super) async fn next(&mut self, watch: Duration) -> Due {
         if watch != self.watch {
             self.watch = watch;
-            self.look = Instant::now() + watch;
+            self.look = Instant::now() + (watch - again(watch));
         }
         tokio::select! {
             _now = self.past.tick() => Due::Past,
-            () = sleep_until(self.look), if !watch.is_zero() => {
-                self.look = Instant::now() + watch;
-                Due::Look
-            }
+            () = sleep_until(self.look), if !watch.is_zero() => Due::Look,
         }
     }
+
+    /// Sets the next look after one. It is soon if that one has found something new: both must find the same, and all
+    /// within the time in which a change is noticed.
+    pub(super) fn looked(&mut self, seen: Seen) {
+        let again = again(self.watch);
+        self.look = Instant::now() + if seen == Seen::New { again } else { self.watch - again };
+    }
+}
+
+/// Returns how long after a look that has found something new the next one comes.
+fn again(watch: Duration) -> Duration {
+    AGAIN_MAX.min(watch / 2)
 }
 
 /// How often routes of earlier configurations are looked at.
 const PAST_PACE: Duration = Duration::from_secs(5);
+/// What belongs together is written within this time, as a certificate and its key.
+const AGAIN_MAX: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +73,11 @@ mod tests {
     async fn due_within(time: Duration, watch: Duration, reloads: Duration) -> Vec<Due> {
         let (end, mut rounds, mut due) = (Instant::now() + time, Rounds::new(), Vec::new());
         while Instant::now() < end {
-            due.extend(timeout(reloads, rounds.next(watch)).await);
+            let next = timeout(reloads, rounds.next(watch)).await;
+            if next == Ok(Due::Look) {
+                rounds.looked(Seen::Same);
+            }
+            due.extend(next);
         }
         due
     }
@@ -84,8 +101,34 @@ mod tests {
     async fn reloads_put_no_look_off() {
         let second = Duration::from_secs(1);
         let due = due_within(60 * second, 7 * second, second).await;
-        assert_eq!(due.iter().filter(|due| **due == Due::Look).count(), 8, "{due:?}");
+        assert_eq!(due.iter().filter(|due| **due == Due::Look).count(), 9, "{due:?}");
         let due = due_within(60 * second, Duration::ZERO, second).await;
         assert!(!due.contains(&Due::Look));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_noticed_in_time_whenever_it_comes() {
+        for watch in [100, 900, 2000, 5000, 3_600_000].map(Duration::from_millis) {
+            for part in 0..10 {
+                let (mut rounds, mut before) = (Rounds::new(), false);
+                let change = Instant::now() + watch * part / 7;
+                let noticed = loop {
+                    if rounds.next(watch).await == Due::Past {
+                        continue;
+                    }
+                    let is_there = Instant::now() >= change;
+                    if is_there && before {
+                        break Instant::now();
+                    }
+                    rounds.looked(if is_there { Seen::New } else { Seen::Same });
+                    before = is_there;
+                };
+                // The clock counts whole milliseconds.
+                let took = noticed - change;
+                assert!(took <= watch + Duration::from_millis(2), "{watch:?} {part}: {took:?}");
+                // What is half written stays unread.
+                assert!(took >= again(watch), "{watch:?} {part}: {took:?}");
+            }
+        }
     }
 }

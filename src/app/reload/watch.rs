@@ -16,6 +16,17 @@ pub(crate) struct Watch {
     seen: Held,
 }
 
+/// What a look has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    /// What was read, or nothing that could be read.
+    Same,
+    /// Something that the look before has not found: it may be half written.
+    New,
+    /// A change that the look before has found as well.
+    Changed,
+}
+
 /// What is in each file, among them passwords and private keys; `None` if it cannot be read.
 pub(crate) type Held = BTreeMap<PathBuf, Option<Fingerprint>>;
 
@@ -35,18 +46,22 @@ impl Watch {
         held(self.read.keys().cloned())
     }
 
-    /// Looks at the files. Returns whether they have changed.
-    pub(super) async fn look(&mut self) -> bool {
+    /// Looks at the files.
+    pub(super) async fn look(&mut self) -> Seen {
         let files: Vec<_> = self.read.keys().cloned().collect();
         // A mount may be slow.
-        let Ok(now) = tokio::task::spawn_blocking(move || held(files)).await else { return false };
+        let Ok(now) = tokio::task::spawn_blocking(move || held(files)).await else { return Seen::Same };
         self.note(now)
     }
 
-    fn note(&mut self, now: Held) -> bool {
-        let has_changed = now == self.seen && now != self.read;
+    fn note(&mut self, now: Held) -> Seen {
+        let seen = match (now == self.seen, now == self.read) {
+            (false, _) => Seen::New,
+            (true, false) => Seen::Changed,
+            (true, true) => Seen::Same,
+        };
         self.seen = now;
-        has_changed
+        seen
     }
 }
 
@@ -69,15 +84,15 @@ mod tests {
         };
         let mut watch = Watch { read: held(Some("a")), seen: held(Some("a")) };
         let mut note = |text| watch.note(held(text));
-        assert!(!note(Some("a")));
-        assert!(!note(Some("b")), "it may be half written");
-        assert!(!note(Some("bc")));
-        assert!(note(Some("bc")));
+        assert_eq!(note(Some("a")), Seen::Same);
+        assert_eq!(note(Some("b")), Seen::New, "it may be half written");
+        assert_eq!(note(Some("bc")), Seen::New);
+        assert_eq!(note(Some("bc")), Seen::Changed);
         // Back again, before it was read.
-        assert!(!note(Some("a")));
-        assert!(!note(Some("a")));
+        assert_eq!(note(Some("a")), Seen::New);
+        assert_eq!(note(Some("a")), Seen::Same);
         // The file is gone, and stays so.
-        assert!(!note(None));
-        assert!(note(None));
+        assert_eq!(note(None), Seen::New);
+        assert_eq!(note(None), Seen::Changed);
     }
 }

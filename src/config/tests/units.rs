@@ -56,3 +56,15 @@ fn a_size_without_a_unit_is_bytes() {
     let session = &config.routes[0].session;
     assert_eq!((session.outbox_max, session.batch_max), (100_000, 5_000));
 }
+
+#[test]
+fn files_are_looked_at_at_a_pace_or_never() {
+    let watch = |written: &str| parse(&format!("{GOOD}[server]\nwatch = {written}\n"), &[]);
+    for (written, millis) in [("0", 0), ("'0s'", 0), ("'100ms'", 100), ("'1h'", 3_600_000)] {
+        assert_eq!(watch(written).unwrap().server.watch, Duration::from_millis(millis));
+    }
+    for written in ["'1ms'", "'2h'"] {
+        let faults = watch(written).unwrap_err().to_string();
+        assert!(faults.ends_with("or \"300ms\" from 100ms to 1h, or 0"), "{faults}");
+    }
+}

@@ -214,7 +214,7 @@ fn a_drain_that_begins_during_a_reload_loses_nothing() {
 #[test]
 fn a_process_that_has_left_looks_at_no_file_and_says_nothing_of_reloads() {
     let supervisor = Supervisor::new("left");
-    let setup = Setup::new().server("watch = \"50ms\"");
+    let setup = Setup::new().server("watch = \"100ms\"");
     let processes = Processes::start_with(&setup, "30s", |command| {
         command.env("NOTIFY_SOCKET", &supervisor.path);
     });

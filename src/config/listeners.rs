@@ -135,6 +135,10 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
     let proxies = settings.trusted_proxies.clone();
     let Some(items) = root.get("listeners").map(|node| tables(node, "listeners", sink)) else {
         let default = ListenerSettings::default();
+        // There is no other listener that h2c could be for. A variable may be that of several processes, with TLS and without.
+        if server.get("h2c").is_some_and(|node| matches!(node.place, Place::File { .. })) {
+            short.judge_h2c(&server);
+        }
         settings.listeners = vec![short.over(default, &server, "server", &mut taken, &proxies)];
         return (settings, taken);
     };
@@ -181,8 +185,24 @@ impl Written {
         if self.http2 == Some(true) && table.get("tls").is_none() {
             table.report_idle("http2", "without tls: h2c is for clients without it".to_owned());
         }
+        self.judge_h2c(table);
+    }
+
+    fn judge_h2c(&self, table: &Table<'_>) {
         if self.h2c == Some(true) && table.get("tls").is_some() {
             table.report_idle("h2c", "with tls: http2 is for its clients".to_owned());
+        }
+    }
+
+    /// Reports what none of the listener's addresses can have.
+    fn judge_addresses(&self, addresses: &[ListenAddress], table: &Table<'_>) {
+        let is_v6 = |address: &ListenAddress| address.ip().is_some_and(|address| address.is_ipv6());
+        // An address that is wrong is told as such.
+        if self.only_v6 && !addresses.is_empty() && !addresses.iter().any(is_v6) {
+            table.report_idle("only_v6", "without an address of IPv6 in listen".to_owned());
+        }
+        if let Some(mode) = self.socket_mode {
+            judge_mode(mode, addresses, table);
         }
     }
 
@@ -195,13 +215,13 @@ impl Written {
         taken: &mut Vec<Taken>,
         proxies: &[TrustedProxy],
     ) -> ListenerSettings {
+        let written = self.listen.iter().flatten().map(|(_, address)| address.clone());
+        let addresses = if self.listen.is_some() { written.collect() } else { unset.listen.clone() };
+        self.judge_addresses(&addresses, table);
         let Self { name: _, listen, only_v6, socket_mode, proxy_protocol, tls, http2, h2c } = self;
         let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
-        let addresses =
-            listen.as_ref().map(|listen| listen.iter().map(|(_, address)| address.clone()).collect());
-        let addresses: Vec<_> = addresses.unwrap_or(unset.listen);
         if proxy_protocol && let Err(expected) = judge_proxies(proxies, &addresses) {
             table.report("proxy_protocol", "true".to_owned(), &expected);
         }
@@ -221,6 +241,15 @@ impl Written {
         }
         let socket_mode = socket_mode.unwrap_or(unset.socket_mode);
         ListenerSettings { listen: addresses, only_v6, socket_mode, proxy_protocol, tls, http2, h2c, ..unset }
+    }
+}
+
+/// Reports a mode where no address has a file.
+fn judge_mode(mode: u32, addresses: &[ListenAddress], table: &Table<'_>) {
+    let has_file = addresses.is_empty() || addresses.iter().any(|address| address.ip().is_none());
+    // The default says nothing, wherever it stands.
+    if !has_file && mode != ListenerSettings::SOCKET_MODE {
+        table.report_idle("socket_mode", "without an address such as \"unix:/PATH\" in listen".to_owned());
     }
 }
 
@@ -266,6 +295,7 @@ fn name(node: &Node) -> Result<Arc<str>, Wrong> {
 pub(super) fn read_admin(table: &Table<'_>, public: &[Taken]) -> AdminSettings {
     let mut settings = AdminSettings::default();
     read_rows(ADMIN, table, &mut settings);
+    judge_mode(settings.socket_mode, std::slice::from_ref(&settings.listen), table);
     if let Some(Taken { key, address, .. }) = public.iter().find(|one| one.collides_with(&settings.listen)) {
         let found = show_text(&settings.listen.to_string());
         table.report("listen", found, &format!("an address of its own, {key} has {address}"));

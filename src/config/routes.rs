@@ -27,8 +27,12 @@ pub(super) const ROUTE: &[Row<Written>] = &[
         |table, key, route| route.host = table.value(key, host)),
     row(Section::Route, "listener", Type::Texts, Shown::Example("\"default\""), "only requests at these listeners; unset: at all",
         |table, key, route| {
-            let listeners = table.list(key, |node| one_of(node, "listener", "[[listeners]]", &route.known_listeners));
-            route.listeners = listeners.unwrap_or_default().into_iter().map(|(_, name)| name.into()).collect();
+            let Some(listeners) = table.list(key, |node| one_of(node, "listener", "[[listeners]]", &route.known_listeners)) else { return };
+            if listeners.is_empty() {
+                table.report(key, "an empty list".to_owned(), "at least one listener; without this key it is at all of them");
+            }
+            table.report_doubles(key, &listeners, String::clone, "each listener once");
+            route.listeners = listeners.into_iter().map(|(_, name)| name.into()).collect();
         }),
     row(Section::Route, "dialect", Type::Word, Shown::Example("\"engine.io\""), "engine.io (Socket.IO), sockjs, longpoll, websocket, mux, http",
         |table, key, route| route.dialect = table.required(key, dialect)),

@@ -3,7 +3,7 @@
 use super::fault::{Place, Problem, Sink};
 use super::key::{Key, SECTIONS, Section};
 use super::suggestion::nearest;
-use super::tree::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value, show_text};
 use super::values::Wrong;
 
 /// A table that is being read.
@@ -106,6 +106,21 @@ impl<'t> Table<'t> {
         });
         let right: Vec<_> = judged.collect::<Vec<_>>().into_iter().flatten().collect();
         Some(right).filter(|right| !right.is_empty() || items.is_empty())
+    }
+
+    /// Reports each element of a list that stands there twice.
+    pub(super) fn report_doubles<T: PartialEq>(
+        &self,
+        name: &str,
+        list: &[(Place, T)],
+        show: impl Fn(&T) -> String,
+        expected: &str,
+    ) {
+        for (index, (place, item)) in list.iter().enumerate() {
+            if list[..index].iter().any(|(_, earlier)| earlier == item) {
+                self.report_item(name, index, place, show_text(&show(item)), expected);
+            }
+        }
     }
 
     /// Reports that a required key is not there.

@@ -8,6 +8,7 @@ mod slips;
 mod speech;
 mod tls;
 mod units;
+mod upstreams;
 
 use std::ffi::OsString;
 use std::time::Duration;

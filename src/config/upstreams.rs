@@ -79,7 +79,7 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
             slow_start)),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
-            |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
+            resolve_interval)),
     only(SESSIONS, "which has no handshakes",
         row(Section::Upstream, "retry", Type::Flag, Shown::Default("true"), "ask another address if one hangs up on a handshake, unanswered",
             |table, key, upstream| table.set(key, &mut upstream.settings.retry, flag))),
@@ -234,6 +234,16 @@ fn slow_start(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     }
 }
 
+/// Reads how often names are resolved, where there are any.
+fn resolve_interval(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+    let default = upstream.settings.resolve_interval;
+    table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR));
+    // The default says nothing, wherever it stands.
+    if upstream.settings.resolve_interval != default && table.get("socket").is_some() {
+        table.report_idle(key, "beside socket, for which no name is resolved".to_owned());
+    }
+}
+
 /// Reads the URLs of an upstream whose kind is known.
 fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     let kind = upstream.kind;
@@ -249,6 +259,7 @@ fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
         }
         (Some(Kind::Demo(_) | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
     }
+    table.report_doubles(key, urls.as_deref().unwrap_or_default(), ToString::to_string, "each URL once");
     upstream.settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
 }
 
@@ -262,6 +273,7 @@ fn sockets(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
         let found = format!("a socket beside {} URLs", upstream.settings.urls.len());
         table.report(key, found, "one url beside it: the path, Host and scheme of all its sockets");
     }
+    table.report_doubles(key, &sockets, |path| path.display().to_string(), "each path once");
     upstream.settings.sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
 }
 
@@ -301,98 +313,5 @@ fn check_name(entry: &Entry, sink: &Sink) {
         let expected = "a name of letters, digits, \"-\", \"_\" and \".\"".to_owned();
         let problem = Problem::Wrong { found: show_text(&entry.name), expected, hint: String::new() };
         sink.push(&entry.place, "upstreams", problem);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{GOOD, faults, parse};
-    use super::*;
-
-    #[test]
-    fn what_means_nothing_beside_other_keys_of_an_upstream_is_a_fault() {
-        let upstream =
-            |lines: &str| GOOD.replace("kind = 'engine.io'", &format!("kind = 'engine.io'\n{lines}"));
-        let limits = |lines: &str| parse(&upstream(lines), &[]).unwrap().upstreams["chat"].limits;
-        let all = limits("max_sessions = 7\nqueue = 0\nqueue_timeout = '1m'");
-        assert_eq!((all.max_sessions, all.queue, all.queue_timeout), (Some(7), 0, Duration::from_mins(1)));
-        assert_eq!(limits("").max_sessions, None);
-        for (lines, said) in [
-            ("queue = 7", "queue: means nothing without max_sessions"),
-            ("queue_timeout = '7s'", "queue_timeout: means nothing without max_sessions"),
-            ("max_sessions = 0", "a number from 1 to 10000000"),
-            ("max_sessions = 7\nqueue = -1", "a number from 0 to 1000000"),
-            ("max_sessions = 7\nqueue_timeout = '0s'", "from 1ms to 1h"),
-            ("slow_start = 30", "\"30s\""),
-            ("slow_start = '30s'\nbalance = 'first'", "slow_start: means nothing with balance"),
-        ] {
-            let faults = faults(&upstream(lines), &[]);
-            assert!(faults.len() == 1 && faults[0].contains(said), "{lines}: {faults:#?}");
-        }
-    }
-
-    #[test]
-    fn what_decides_an_address_is_part_of_the_policy() {
-        let upstream = |kind: &str, balance: &str| {
-            GOOD.replace("kind = 'engine.io'", &format!("kind = '{kind}'\nbalance = '{balance}'"))
-        };
-        let hash = |balance: &str| {
-            let config = parse(&upstream("engine.io", balance), &[]).unwrap();
-            let settings = &config.upstreams["chat"];
-            assert_eq!(settings.hash.is_some(), settings.balance == Balance::Hash);
-            settings.hash.clone()
-        };
-        assert_eq!(hash("hash:cookie:user"), Some(HashBy::Cookie("user".to_owned())));
-        assert_eq!(
-            [hash("hash"), hash("hash:address"), hash("first")],
-            [Some(HashBy::Address), Some(HashBy::Address), None]
-        );
-        for (kind, balance, said) in [
-            ("engine.io", "hash:sid", "header:NAME, cookie:NAME, query:NAME"),
-            ("engine.io", "hashed", "cookie:NAME"),
-            ("engine.io", "fewest", "least, round-robin, first, hash"),
-            ("mux", "hash", "least, round-robin or first with kind \"mux\""),
-        ] {
-            let faults = faults(&upstream(kind, balance), &[]);
-            assert!(faults.len() == 1 && faults[0].contains(said), "{balance}: {faults:#?}");
-        }
-    }
-
-    #[test]
-    fn a_socket_stands_beside_one_url_and_is_no_listener_of_ours() {
-        let text = |upstream: &str| {
-            format!(
-                "[server]\nlisten = 'unix:/run/own.sock'\n[[routes]]\npath = '/'\ndialect = 'websocket'\n\
-                 upstream = 'u'\n[upstreams.u]\nkind = 'websocket'\n{upstream}\n"
-            )
-        };
-        let good = "url = 'ws://127.0.0.1/'\nsocket = ['/run/a.sock', '/run/b.sock']";
-        assert_eq!(parse(&text(good), &[]).unwrap().upstreams["u"].sockets.len(), 2);
-        for (upstream, said) in [
-            ("socket = '/run/a.sock'", "url: missing"),
-            ("url = 'ws://a/'\nsocket = []", "at least one path"),
-            ("url = 'ws://a/'\nsocket = 'a.sock'", "an absolute path of at most 107 bytes"),
-            ("url = 'ws://a/'\nsocket = 'unix:/a.sock'", "did you mean \"/a.sock\""),
-            ("url = ['ws://a/', 'ws://b/']\nsocket = '/a.sock'", "one url beside it"),
-            ("url = 'ws://a/'\nsocket = '/run/own.sock'", "whose server.listen has unix:/run/own.sock"),
-        ] {
-            let faults = faults(&text(upstream), &[]);
-            assert!(faults.len() == 1 && faults[0].contains(said), "{upstream}: {faults:#?}");
-        }
-    }
-
-    #[test]
-    fn a_proxy_header_is_for_connections_of_one_client() {
-        let upstream = |kind: &str, version: &str| {
-            GOOD.replace("kind = 'engine.io'", &format!("kind = '{kind}'\nproxy_protocol = '{version}'"))
-        };
-        let good = parse(&upstream("engine.io", "v2"), &[]).unwrap();
-        assert_eq!(good.upstreams["chat"].proxy_protocol, Some(ProxyVersion::V2));
-        for (kind, version, said) in
-            [("mux", "v2", "whose connections clients share"), ("engine.io", "v3", "one of v1, v2")]
-        {
-            let faults = faults(&upstream(kind, version), &[]);
-            assert!(faults.len() == 1 && faults[0].contains(said), "{kind}: {faults:#?}");
-        }
     }
 }

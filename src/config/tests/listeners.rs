@@ -195,3 +195,50 @@ fn a_socket_has_an_absolute_path_that_the_kernel_has_room_for() {
         assert!(faults.contains(said), "{text}: {faults}");
     }
 }
+
+/// Fails unless this is the one fault of the text.
+#[track_caller]
+fn assert_fault(text: &str, said: &str) {
+    let faults = read(text).unwrap_err();
+    assert!(faults.lines().count() == 1 && faults.contains(said), "{text}{faults}");
+}
+
+#[test]
+fn a_route_at_no_listener_is_a_fault() {
+    let at = |listeners: &str| format!("{ROUTE}listener = {listeners}\n");
+    assert_fault(
+        &at("[]"),
+        "routes[0].listener: found an empty list, expected at least one listener; without this key it is at all of them",
+    );
+    assert_fault(
+        &at("['default', 'default']"),
+        "routes[0].listener[1]: found \"default\", expected each listener once",
+    );
+    assert!(read(&at("['default']")).is_ok());
+}
+
+#[test]
+fn what_no_address_of_a_listener_can_have_is_a_fault() {
+    let listener = |lines: &str| format!("[[listeners]]\nname = 'a'\n{lines}\n");
+    let only_v6 = "listeners[0].only_v6: means nothing without an address of IPv6 in listen; remove it";
+    assert_fault(&listener("listen = ['127.0.0.1:1', 'unix:/a']\nonly_v6 = true"), only_v6);
+    assert!(read(&listener("listen = ['127.0.0.1:1', '[::]:1']\nonly_v6 = true")).is_ok());
+    let mode = "socket_mode: means nothing without an address such as \"unix:/PATH\" in listen; remove it";
+    assert_fault(&listener("listen = ['127.0.0.1:1']\nsocket_mode = '0600'"), mode);
+    assert_fault("[server]\nsocket_mode = '0600'\n", mode);
+    assert_fault("[admin]\nsocket_mode = '0600'\n", mode);
+    assert!(read(&listener("listen = ['127.0.0.1:1', 'unix:/a']\nsocket_mode = '0600'")).is_ok());
+    assert!(read("[admin]\nlisten = 'unix:/a'\nsocket_mode = '0600'\n").is_ok());
+}
+
+#[test]
+fn h2c_is_in_vain_where_every_client_has_tls() {
+    let tls = "[server]\ntls = { certificate = 'c', key = 'k' }\nh2c = true\n";
+    assert_fault(tls, "server.h2c: means nothing with tls: http2 is for its clients; remove it");
+    // As a variable, it may be for several processes.
+    let file = format!("{}{ROUTE}{UPSTREAM}", tls.replace("h2c = true\n", ""));
+    assert!(parse(&file, &[("POLLIWOG_SERVER__H2C", "true")]).is_ok());
+    // Here it is for the other one.
+    let both = format!("{tls}listen = '127.0.0.1:2'\n[[listeners]]\nname = 'a'\nlisten = '127.0.0.1:1'\n");
+    assert!(read(&both).is_ok());
+}

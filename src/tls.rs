@@ -14,6 +14,7 @@ mod ordered;
 mod server;
 mod subject;
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: pem::Error,
+        source: Malformed,
     },
     /// A PEM file without a certificate.
     #[error("{} contains no certificate (no section CERTIFICATE)", path.display())]
@@ -155,6 +156,27 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// What is wrong with a PEM file, with its parts as text.
+#[derive(Debug)]
+pub struct Malformed(pem::Error);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The error shows bytes as a list of numbers.
+        match &self.0 {
+            pem::Error::MissingSectionEnd { end_marker } => {
+                write!(f, "missing end of section {}", String::from_utf8_lossy(end_marker).escape_debug())
+            }
+            pem::Error::IllegalSectionStart { line } => {
+                write!(f, "illegal start of a section: {:?}", String::from_utf8_lossy(line))
+            }
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates(path, &read(path)?)
 }
@@ -163,7 +185,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| TlsError::Pem { path: path.into(), source })?;
+        .map_err(|error| TlsError::Pem { path: path.into(), source: Malformed(error) })?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate { path: path.into() });
     }
@@ -186,7 +208,7 @@ fn authorities(path: &Path, bytes: &[u8]) -> Result<Arc<RootCertStore>, TlsError
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     match PrivateKeyDer::pem_slice_iter(&read(path)?).next() {
         Some(Ok(key)) => Ok(key),
-        Some(Err(source)) => Err(TlsError::Pem { path: path.into(), source }),
+        Some(Err(error)) => Err(TlsError::Pem { path: path.into(), source: Malformed(error) }),
         None => Err(TlsError::NoKey { path: path.into() }),
     }
 }
@@ -205,6 +227,7 @@ pub(super) mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::chain::Chain;
 
     fn config(certificate: &Path, key: &Path) -> Result<ServerTls, TlsError> {
         let identity = Identity { certificate: certificate.into(), key: key.into() };
@@ -265,6 +288,20 @@ pub(super) mod tests {
         let key = files.write("key.pem", &pair.signing_key.serialize_pem());
         let error = config(&certificate, &key).unwrap_err();
         assert!(matches!(&error, TlsError::Pem { path, .. } if *path == certificate), "{error:?}");
+    }
+
+    #[test]
+    fn a_half_written_file_is_told_in_words() {
+        let (files, pem) = (Files::new(), self_signed().cert.pem());
+        let half = files.write("half.pem", &pem[..pem.len() / 2]);
+        let start = files.write("start.pem", &pem.replace("CERTIFICATE-----", "CERTIFICATE"));
+        let told = |path| Chain(&config(path, path).unwrap_err()).to_string();
+        assert_eq!(
+            told(&half),
+            format!("{} is not well-formed PEM: missing end of section CERTIFICATE", half.display())
+        );
+        let said = "is not well-formed PEM: illegal start of a section: \"-----BEGIN CERTIFICATE";
+        assert!(told(&start).contains(said), "{}", told(&start));
     }
 
     #[test]

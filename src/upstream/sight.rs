@@ -26,6 +26,6 @@ pub struct AddressSight {
     pub connections: usize,
     /// The sessions among them, and those on shared connections as long as their number is limited.
     pub sessions: usize,
-    /// Its share of new clients; less than 1 for some time after it came back.
+    /// Its share of new clients: 0 unless it is up, and less than 1 for some time after it came back.
     pub share: f64,
 }

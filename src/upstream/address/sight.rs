@@ -13,13 +13,18 @@ impl Addresses {
         let now = Instant::now();
         let shown = self.lock();
         let Shown { set, queue, limits, .. } = &*shown;
+        let state = |entry: &Entry| match (entry.is_gone, entry.is_out()) {
+            (true, _) => AddressState::Draining,
+            (false, true) => AddressState::Out,
+            (false, false) => AddressState::Up,
+        };
+        let share = |entry: &Entry| match state(entry) {
+            AddressState::Up => f64::from(set.share(entry, now)) / f64::from(WHOLE),
+            AddressState::Out | AddressState::Draining => 0.0,
+        };
         let one = |entry: &Entry| AddressSight {
             address: name(entry.endpoint),
-            state: match (entry.is_gone, entry.is_out()) {
-                (true, _) => AddressState::Draining,
-                (false, true) => AddressState::Out,
-                (false, false) => AddressState::Up,
-            },
+            state: state(entry),
             reason: match entry.failure.map(|failure| failure.cause) {
                 Some(Cause::Unreached) => Some("cannot be reached"),
                 Some(Cause::Unserved) => Some("completes no handshakes"),
@@ -27,7 +32,7 @@ impl Addresses {
             },
             connections: entry.load,
             sessions: entry.sessions,
-            share: f64::from(set.share(entry, now)) / f64::from(WHOLE),
+            share: share(entry),
         };
         let addresses = set.entries.iter().map(one).collect();
         Sight { addresses, max_sessions: limits.max_sessions, waiting: queue.len() }

@@ -125,6 +125,9 @@ async fn an_address_that_is_back_gets_few_clients_at_first() {
     for _ in 0..2 {
         links.push(front.open_with(accept(&good)).await);
     }
+    let addresses = front.upstream.sight().addresses;
+    let out: Vec<_> = addresses.iter().filter(|one| one.reason.is_some()).collect();
+    assert!(matches!(out[..], [one] if one.share <= 0.0), "{addresses:?}");
     let back = TcpListener::bind(address).await.unwrap();
     let is_back = |front: &Front| front.upstream.sight().addresses.iter().all(|one| one.reason.is_none());
     // The prober's connection.

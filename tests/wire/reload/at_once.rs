@@ -171,10 +171,13 @@ fn end_meets_reload(routes: usize) -> bool {
     }
     world.write(&text);
     let mut admins: Vec<_> = (0..3).map(|_| Client::connect(world.target.admin)).collect();
+    let before = micros();
     for admin in &mut admins {
         admin.send_post("/api/reload", b"");
     }
-    assert!(supervisor.hears().starts_with("RELOADING=1\n"));
+    let told = supervisor.hears();
+    let time = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|time| time.parse().ok());
+    assert!(time.is_some_and(|time| (before..=micros()).contains(&time)), "{told} after {before}");
     world.target.signal("TERM");
     // Each is done, or refused whole.
     for admin in &mut admins {
@@ -203,6 +206,12 @@ fn end_meets_reload(routes: usize) -> bool {
     let stopping = heard.iter().position(|one| one == "STOPPING=1").expect("it is told of the end");
     assert_eq!(stopping + 1, heard.len(), "{heard:?}");
     stopping == 0
+}
+
+/// Returns the time of the clock that systemd compares.
+fn micros() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
 #[test]

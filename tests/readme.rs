@@ -11,6 +11,9 @@ use polliwog::config::Config;
 use polliwog::docs;
 
 #[cfg(feature = "demo")]
+#[path = "readme/reload.rs"]
+mod reload;
+#[cfg(feature = "demo")]
 #[path = "readme/tls.rs"]
 mod tls;
 

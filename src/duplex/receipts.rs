@@ -63,6 +63,11 @@ pub trait Receipted {
     /// Tells the body which connection will carry it, before it is polled.
     fn set_connection(&mut self, _unflushed: &Unflushed) {}
 
+    /// Returns whether it is sent in parts as they come, of unknown length and without trailers.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
     /// Returns whether all of the body is there.
     fn is_whole(&self) -> bool {
         false

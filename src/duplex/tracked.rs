@@ -96,6 +96,16 @@ impl Tracked {
         }
     }
 
+    /// Flushes what was written without hyper, and settles its receipts.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    pub fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.duplex).poll_flush(cx))?;
+        self.unflushed.clear();
+        Poll::Ready(Ok(()))
+    }
+
     /// Returns the stream itself, to write to it while hyper has no part in it, and has written everything.
     pub const fn writer(&mut self) -> &mut Duplex {
         &mut self.duplex

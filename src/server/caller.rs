@@ -138,11 +138,6 @@ impl<S: Serve> Caller<S> {
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
     }
-
-    /// Calls the service without hyper.
-    pub(super) fn call_outside(&mut self, request: Request) -> Call<S> {
-        Call::new(&mut self.service, request)
-    }
 }
 
 impl<S: Serve> hyper::service::Service<http::Request<Incoming>> for Caller<S> {

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::caller::Serve;
 use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use super::ending::Ending;
-use super::http1::{Http, Waits};
+use super::http1::{Http, Http1Settings, Waits};
 use super::http2::Http2;
 use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
@@ -33,12 +33,11 @@ pub(super) struct Connecting {
     /// Proxies in front, whose connections carry the requests of many clients.
     trusted: Arc<[TrustedProxy]>,
     tls: Option<ServerTls>,
-    http: http1::Builder,
+    http: Arc<Http1Settings>,
     /// Whether TLS clients are offered HTTP/2.
     http2: bool,
     /// Whether other clients may begin with it.
     h2c: bool,
-    waits: Waits,
     half_close_timeout: Duration,
 }
 
@@ -54,12 +53,12 @@ impl Connecting {
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
         let &Settings { idle_timeout, rest_after, half_close_timeout, .. } = settings;
         let &ListenerSettings { http2, h2c, .. } = listener;
-        let waits = Waits { rest_after, idle_timeout };
+        let http = Arc::new(Http1Settings { builder: http, waits: Waits { rest_after, idle_timeout } });
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
         let trusted = settings.trusted_proxies.as_slice().into();
         let listener = Arc::clone(&listener.name);
-        Self { listener, proxies, trusted, tls, http, http2, h2c, waits, half_close_timeout }
+        Self { listener, proxies, trusted, tls, http, http2, h2c, half_close_timeout }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -139,14 +138,14 @@ pub(super) async fn run<M, S>(
     connections.began(protocol);
     let ended = match protocol {
         Protocol::Http1 => {
-            let mut http = Http::new(connecting.http.clone(), connecting.waits, io, make(info), raw_headers);
+            let mut http = Http::new(Arc::clone(&connecting.http), io, make(info), raw_headers);
             // Not needed any more, and a connection may stay open for days.
             drop((connecting, make));
             ending.around(&mut http, Http::change).await
         }
         Protocol::Http2 => {
             let is_proxy = info.peer.is_among(&connecting.trusted);
-            let mut http = Box::new(Http2::new(make, info, io, connecting.waits.idle_timeout));
+            let mut http = Box::new(Http2::new(make, info, io, connecting.http.waits.idle_timeout));
             if is_proxy {
                 http.share();
             }
@@ -190,7 +189,7 @@ async fn open(
     let Some(tls) = &connecting.tls else {
         let protocol = if connecting.h2c {
             // Boxed like the handshake below.
-            let begun = Box::pin(timeout(connecting.waits.idle_timeout, protocol_of(&stream)));
+            let begun = Box::pin(timeout(connecting.http.waits.idle_timeout, protocol_of(&stream)));
             tokio::select! {
                 begun = begun => begun.map_err(io::Error::from).flatten()?,
                 () = ending.signalled() => return Err(ended()),

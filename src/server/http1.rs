@@ -11,22 +11,25 @@
 //! with what comes next: bytes of an earlier request's body would be taken for a request.
 
 mod answer;
+mod chunks;
 mod outside;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod usual;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::server::conn::http1::{Builder, Connection, Parts, UpgradeableConnection};
+use hyper::server::conn::http1::{Connection, Parts, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use self::outside::{Answering, Idle, Next, Waiting};
+use self::outside::{Answering, Begun, Idle, Next, Waiting};
+pub(super) use self::settings::{Http1Settings, Waits};
 use super::caller::{Answer, BoxError, CallStatus, Caller, Serve, SharedCall};
 use super::ending::EndingStage;
 use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
@@ -34,9 +37,10 @@ use crate::hop;
 
 /// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
 pub(super) struct Http<S: Serve> {
-    builder: Builder,
-    waits: Waits,
-    shared: SharedCall<S>,
+    settings: Arc<Http1Settings>,
+    service: S,
+    /// The current call, while hyper has the socket.
+    shared: Option<SharedCall<S>>,
     raw_headers: RawHeaders,
     unflushed: Unflushed,
     stage: Stage<S>,
@@ -53,15 +57,6 @@ pub(super) struct Http<S: Serve> {
     is_leaving: bool,
 }
 
-/// How long a connection waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    /// Until it leaves hyper: before that, leaving costs more than it saves.
-    pub(super) rest_after: Duration,
-    /// For its next request, until it ends. Hyper has the same timeout.
-    pub(super) idle_timeout: Duration,
-}
-
 enum Stage<S: Serve> {
     /// Hyper has the socket.
     Inside(Box<Connection<TokioIo<Tracked>, Caller<S>>>),
@@ -72,27 +67,25 @@ enum Stage<S: Serve> {
     /// A response is written, without hyper.
     Answering(Answering<S>),
     /// The next request is waited for, without hyper.
-    Idle(Idle<S>),
+    Idle(Idle),
     Over,
 }
 
 impl<S: Serve> Http<S> {
     /// Creates the protocol of a connection. `raw_headers` shows the service each request's header.
     pub(super) fn new(
-        builder: Builder,
-        waits: Waits,
+        settings: Arc<Http1Settings>,
         duplex: Duplex,
         service: S,
         raw_headers: RawHeaders,
     ) -> Self {
         let unflushed = Unflushed::default();
-        let (caller, shared) = Caller::new(service, raw_headers.clone(), unflushed.clone());
         let io = Tracked::new(duplex, unflushed.clone(), raw_headers.clone());
-        let stage = Stage::Idle(Idle { caller, io });
+        let stage = Stage::Idle(Idle { io });
         Self {
-            builder,
-            waits,
-            shared,
+            settings,
+            service,
+            shared: None,
             raw_headers,
             unflushed,
             stage,
@@ -110,7 +103,9 @@ impl<S: Serve> Http<S> {
             EndingStage::Serving | EndingStage::Moving => {}
             EndingStage::Leaving => {
                 self.is_leaving = true;
-                self.shared.close_behind_answer();
+                if let Some(shared) = &self.shared {
+                    shared.close_behind_answer();
+                }
             }
             EndingStage::Ending => self.end(),
         }
@@ -130,7 +125,7 @@ impl<S: Serve> Http<S> {
 
     /// Ready when a request that was complete at `since` has waited long enough.
     fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
-        let due = since + self.waits.rest_after;
+        let due = since + self.settings.waits.rest_after;
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             ready!(rest_timer.as_mut().poll(cx));
@@ -152,14 +147,14 @@ impl<S: Serve> Http<S> {
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| {
                 self.answers = answers;
-                Box::pin(sleep(self.waits.rest_after))
+                Box::pin(sleep(self.settings.waits.rest_after))
             });
             ready!(rest_timer.as_mut().poll(cx));
             if self.answers == answers {
                 return Poll::Ready(());
             }
             self.answers = answers;
-            rest_timer.as_mut().reset(Instant::now() + self.waits.rest_after);
+            rest_timer.as_mut().reset(Instant::now() + self.settings.waits.rest_after);
         }
     }
 
@@ -168,19 +163,20 @@ impl<S: Serve> Http<S> {
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
-        self.stage = Stage::Idle(Idle { caller: parts.service, io: parts.io.into_inner() });
+        self.shared = None;
+        self.stage = Stage::Idle(Idle { io: parts.io.into_inner() });
         if !parts.read_buf.is_empty() {
             // Nothing was read since the last request, so this would be a part of it.
             return self.end_idle();
         }
         let now = Instant::now();
-        self.idle_since = now.checked_sub(self.waits.rest_after).unwrap_or(now);
+        self.idle_since = now.checked_sub(self.settings.waits.rest_after).unwrap_or(now);
     }
 
     /// Ready when an idle connection outside hyper ends. Its timer fires sooner the first time: if a request waits by then,
     /// it does not keep the timer.
     fn poll_idle_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Waits { rest_after, idle_timeout } = self.waits;
+        let Waits { rest_after, idle_timeout } = self.settings.waits;
         let timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep(rest_after.min(idle_timeout))));
         loop {
             ready!(timer.as_mut().poll(cx));
@@ -198,7 +194,7 @@ impl<S: Serve> Http<S> {
         match idle.poll_next(cx)? {
             Poll::Ready(Next::Request(request)) => {
                 if let Stage::Idle(idle) = std::mem::replace(&mut self.stage, Stage::Over) {
-                    self.stage = Stage::Waiting(idle.call(request, &self.raw_headers));
+                    self.stage = Stage::Waiting(idle.call(request, &mut self.service, &self.raw_headers));
                 }
             }
             Poll::Ready(Next::Unusual) => self.reattach_idle(),
@@ -216,37 +212,43 @@ impl<S: Serve> Http<S> {
         let Stage::Waiting(waiting) = &mut self.stage else { return Poll::Ready(Ok(())) };
         match waiting.poll_answer(cx, &self.raw_headers)? {
             Poll::Ready(answer) => self.answer(answer),
-            Poll::Pending => {
-                if self.rest_timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
-                    self.rest_timer = None;
-                }
-                return Poll::Pending;
-            }
+            Poll::Pending => return self.pending(),
         }
         Poll::Ready(Ok(()))
     }
 
+    /// A request waits, or its response: it does not keep a timer that has fired.
+    fn pending<T>(&mut self) -> Poll<T> {
+        if self.rest_timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
+            self.rest_timer = None;
+        }
+        Poll::Pending
+    }
+
     /// Begins to write the response to a request that waited, or has hyper do it.
-    fn answer(&mut self, mut answer: Answer<S>) {
+    fn answer(&mut self, answer: Answer<S>) {
         let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        let idle = match &mut answer {
-            Ok(response) if !self.is_last && !self.is_leaving => match waiting.answer(response) {
-                Ok(answering) => {
-                    self.stage = Stage::Answering(answering);
-                    return;
+        let (idle, answer) = match answer {
+            Ok(response) if !self.is_last && !self.is_leaving => {
+                match waiting.answer(response, &self.unflushed) {
+                    Begun::Here(answering) => {
+                        self.stage = Stage::Answering(answering);
+                        return;
+                    }
+                    Begun::Hypers(idle, response) => (idle, Ok(response)),
                 }
-                Err(idle) => idle,
-            },
-            Ok(_) | Err(_) => waiting.into_idle(),
+            }
+            answer => (waiting.into_idle(), answer),
         };
-        self.shared.answer_next(answer);
-        self.reattach_hyper(idle);
+        self.reattach_hyper(idle, answer);
     }
 
     /// Goes on with a response that is written outside hyper.
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let Stage::Answering(answering) = &mut self.stage else { return Poll::Ready(Ok(())) };
-        ready!(answering.poll_write(cx))?;
+        if answering.poll_write(cx)?.is_pending() {
+            return self.pending();
+        }
         if let Stage::Answering(answering) = std::mem::replace(&mut self.stage, Stage::Over) {
             self.idle_since = Instant::now();
             self.stage = Stage::Idle(answering.into_idle());
@@ -259,10 +261,22 @@ impl<S: Serve> Http<S> {
 
     /// Gives hyper the socket of an idle connection.
     fn reattach_idle(&mut self) {
-        if let Stage::Idle(Idle { caller, io }) = std::mem::replace(&mut self.stage, Stage::Over) {
-            self.rest_timer = None;
-            self.stage = Stage::Inside(Box::new(self.builder.serve_connection(TokioIo::new(io), caller)));
+        if let Stage::Idle(Idle { io }) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.attach(io);
         }
+    }
+
+    /// Makes hyper's connection around a socket.
+    fn attach(&mut self, io: Tracked) -> &SharedCall<S> {
+        let (raw_headers, unflushed) = (self.raw_headers.clone(), self.unflushed.clone());
+        let (caller, shared) = Caller::new(self.service.clone(), raw_headers, unflushed);
+        if self.is_leaving {
+            shared.close_behind_answer();
+        }
+        let connection = self.settings.builder.serve_connection(TokioIo::new(io), caller);
+        self.stage = Stage::Inside(Box::new(connection));
+        self.rest_timer = None;
+        self.shared.insert(shared)
     }
 
     /// Ends an idle connection, as hyper does it.
@@ -275,13 +289,17 @@ impl<S: Serve> Http<S> {
 
     /// Takes hyper's connection apart around the one request that it waits for.
     fn detach_hyper(&mut self) {
-        let Some(call) = self.shared.take() else { return };
+        let Some(call) = self.shared.take().and_then(|shared| shared.take()) else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
         // Copied, because the buffer is hyper's.
         let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
-        self.stage = Stage::Waiting(Waiting::after_hyper(call, parts.service, io));
+        self.stage = Stage::Waiting(Waiting::after_hyper(call, io));
+    }
+
+    fn status(&self) -> CallStatus {
+        self.shared.as_ref().map_or(CallStatus::Busy, SharedCall::status)
     }
 
     fn allow_upgrade(&mut self) {
@@ -298,10 +316,11 @@ impl<S: Serve> Http<S> {
     /// Has the header that hyper refused read again, with the highest maximum. It costs each request some 5,000
     /// instructions, so it is only for connections with such a request.
     fn reread_header(&mut self) {
-        self.builder.max_headers(hop::LINES_MAX);
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.builder.max_headers(hop::LINES_MAX);
         let again = |parts: Parts<TokioIo<Tracked>, Caller<S>>| {
             let io = parts.io.into_inner().again(Bytes::copy_from_slice(&parts.read_buf));
-            Box::new(self.builder.serve_connection(TokioIo::new(io), parts.service))
+            Box::new(settings.builder.serve_connection(TokioIo::new(io), parts.service))
         };
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Inside(connection) => Stage::Inside(again(connection.into_parts())),
@@ -314,11 +333,9 @@ impl<S: Serve> Http<S> {
     }
 
     /// Gives hyper the response to a request that waited outside.
-    fn reattach_hyper(&mut self, Idle { caller, io }: Idle<S>) {
+    fn reattach_hyper(&mut self, Idle { io }: Idle, answer: Answer<S>) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
-        let io = TokioIo::new(io.behind(stand_in));
-        self.rest_timer = None;
-        self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
+        self.attach(io.behind(stand_in)).answer_next(answer);
     }
 }
 
@@ -337,7 +354,7 @@ impl<S: Serve> Future for Http<S> {
                         }
                         return Poll::Ready(ended.map_err(Into::into));
                     }
-                    match this.shared.status() {
+                    match this.status() {
                         CallStatus::WantsUpgrade => this.allow_upgrade(),
                         // What is not written yet would be lost.
                         CallStatus::WaitsSince(since) if !this.unflushed.get() => {

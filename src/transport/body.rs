@@ -137,6 +137,14 @@ impl Receipted for Body {
         }
     }
 
+    fn is_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Pieces(_) | Kind::Stream(_) => true,
+            Kind::Foreign(body) => body.len().is_none(),
+            Kind::Whole(_) | Kind::Batch(_) | Kind::Streamed(_) => false,
+        }
+    }
+
     fn is_whole(&self) -> bool {
         matches!(self.0, Kind::Whole(_) | Kind::Batch(_))
     }

@@ -1,4 +1,4 @@
-//! Responses that are written without hyper, byte for byte as with it: those whose body is there.
+//! Responses that are written without hyper, byte for byte as with it: their headers, and those whose body is there.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -32,7 +32,7 @@ impl Written {
             return None;
         }
         let len = usize::try_from(response.body().size_hint().exact()?).ok()?;
-        let mut first = header(response, len)?;
+        let mut first = header(response, Framing::Length(len))?;
         let (mut rest, receipt) = response.body_mut().take_whole()?;
         if rest.len() <= SHORT_LEN {
             first.extend_from_slice(&rest);
@@ -66,21 +66,31 @@ impl Written {
     }
 }
 
-/// Returns the header of a response with so long a body; `None` if hyper must write it.
-fn header<B>(response: &Response<B>, len: usize) -> Option<Vec<u8>> {
+/// How a response's body is delimited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+/// Returns the header of a response whose body is delimited so; `None` if hyper must write it.
+pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<u8>> {
     let status = response.status();
-    let has_length = status != StatusCode::NO_CONTENT;
+    let has_body = status != StatusCode::NO_CONTENT;
     let extensions = response.extensions();
     if response.version() != Version::HTTP_11
         || status.is_informational()
         || status == StatusCode::NOT_MODIFIED
-        || !has_length && len > 0
+        || !has_body && framing != Framing::Length(0)
         || Spelling::is_applied(extensions)
         || extensions.get::<ReasonPhrase>().is_some()
     {
         return None;
     }
-    let body_room = if len <= SHORT_LEN { len } else { 0 };
+    let body_room = match framing {
+        Framing::Length(len) if len <= SHORT_LEN => len,
+        Framing::Length(_) | Framing::Chunked => 0,
+    };
     let mut header = Vec::with_capacity(HEADER_ROOM + body_room);
     if status == StatusCode::OK {
         header.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -100,10 +110,14 @@ fn header<B>(response: &Response<B>, len: usize) -> Option<Vec<u8>> {
         header.extend_from_slice(value.as_bytes());
         header.extend_from_slice(b"\r\n");
     }
-    if has_length {
-        header.extend_from_slice(b"content-length: ");
-        extend_number(&mut header, len);
-        header.extend_from_slice(b"\r\n");
+    match framing {
+        Framing::Length(len) if has_body => {
+            header.extend_from_slice(b"content-length: ");
+            extend_number(&mut header, len);
+            header.extend_from_slice(b"\r\n");
+        }
+        Framing::Length(_) => {}
+        Framing::Chunked => header.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     header.extend_from_slice(b"date: ");
     header.extend_from_slice(&date());
@@ -148,4 +162,4 @@ const DATE_LEN: usize = "Thu, 01 Jan 1970 00:00:00 GMT".len();
 /// Enough for a usual header.
 const HEADER_ROOM: usize = 512;
 /// A body is copied behind its header up to this length: one piece is cheaper for the system than two.
-const SHORT_LEN: usize = 1024;
+pub(super) const SHORT_LEN: usize = 1024;

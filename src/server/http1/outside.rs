@@ -7,16 +7,17 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
+use http_body::Body;
 use tokio::io::ReadBuf;
 
-use super::super::caller::{Answer, Call, Caller, Serve};
+use super::super::caller::{Answer, BoxError, Call, Serve};
 use super::answer::Written;
+use super::chunks::Chunks;
 use super::usual::{self, Usual};
-use crate::duplex::{RawHeaders, Tracked};
+use crate::duplex::{RawHeaders, Tracked, Unflushed};
 
 /// A connection that waits for its client's next request.
-pub(super) struct Idle<S: Serve> {
-    pub(super) caller: Caller<S>,
+pub(super) struct Idle {
     pub(super) io: Tracked,
 }
 
@@ -33,21 +34,32 @@ pub(super) enum Next {
 /// A request that waits for its response.
 pub(super) struct Waiting<S: Serve> {
     call: Call<S>,
-    caller: Caller<S>,
     /// Keeps what comes after the request.
     io: Tracked,
     /// Whether the call was not polled yet, and may look at the request's header as it was sent.
     is_new: bool,
 }
 
+/// Who writes a response.
+pub(super) enum Begun<S: Serve> {
+    Here(Answering<S>),
+    /// Hyper must.
+    Hypers(Idle, Response<S::Body>),
+}
+
 /// A response that is written.
 pub(super) struct Answering<S: Serve> {
-    written: Written,
-    caller: Caller<S>,
+    writing: Writing<S::Body>,
     io: Tracked,
 }
 
-impl<S: Serve> Idle<S> {
+enum Writing<B: Body> {
+    Whole(Written),
+    /// Boxed because each connection would reserve room for it.
+    Chunks(Box<Chunks<B>>),
+}
+
+impl Idle {
     /// Reads the next request. One for hyper stays unread.
     ///
     /// # Errors
@@ -70,18 +82,21 @@ impl<S: Serve> Idle<S> {
     }
 
     /// Calls the service. The headers show it the request's as it was sent, until it has been polled once.
-    pub(super) fn call(self, Usual { request, header }: Usual, raw_headers: &RawHeaders) -> Waiting<S> {
-        let Self { mut caller, io } = self;
+    pub(super) fn call<S: Serve>(
+        self,
+        Usual { request, header }: Usual,
+        service: &mut S,
+        raw_headers: &RawHeaders,
+    ) -> Waiting<S> {
         raw_headers.begin_whole_request(header);
-        let call = caller.call_outside(request);
-        Waiting { call, caller, io, is_new: true }
+        Waiting { call: Call::new(service, request), io: self.io, is_new: true }
     }
 }
 
 impl<S: Serve> Waiting<S> {
     /// Creates a request that hyper has read. `io` keeps what comes after it.
-    pub(super) const fn after_hyper(call: Call<S>, caller: Caller<S>, io: Tracked) -> Self {
-        Self { call, caller, io, is_new: false }
+    pub(super) const fn after_hyper(call: Call<S>, io: Tracked) -> Self {
+        Self { call, io, is_new: false }
     }
 
     /// Returns the response.
@@ -106,21 +121,21 @@ impl<S: Serve> Waiting<S> {
     }
 
     /// Begins to write a response, unless hyper must.
-    ///
-    /// # Errors
-    /// Nothing has changed: hyper must write it.
-    pub(super) fn answer(self, response: &mut Response<S::Body>) -> Result<Answering<S>, Idle<S>> {
-        let Self { caller, io, .. } = self;
-        match Written::of(response) {
-            Some(written) => Ok(Answering { written, caller, io }),
-            None => Err(Idle { caller, io }),
-        }
+    pub(super) fn answer(self, mut response: Response<S::Body>, unflushed: &Unflushed) -> Begun<S> {
+        let Self { io, .. } = self;
+        let writing = if let Some(written) = Written::of(&mut response) {
+            Writing::Whole(written)
+        } else if let Some(header) = Chunks::header_of(&response) {
+            Writing::Chunks(Box::new(Chunks::new(&header, response.into_body(), unflushed)))
+        } else {
+            return Begun::Hypers(Idle { io }, response);
+        };
+        Begun::Here(Answering { writing, io })
     }
 
     /// Gives up the call, which has returned.
-    pub(super) fn into_idle(self) -> Idle<S> {
-        let Self { caller, io, .. } = self;
-        Idle { caller, io }
+    pub(super) fn into_idle(self) -> Idle {
+        Idle { io: self.io }
     }
 }
 
@@ -128,15 +143,17 @@ impl<S: Serve> Answering<S> {
     /// Writes the response.
     ///
     /// # Errors
-    /// The stream is broken, or its client has read nothing for too long.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.written.poll_write(cx, self.io.writer())
+    /// The stream or the response's body is broken, or the client is gone or has read nothing for too long.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match &mut self.writing {
+            Writing::Whole(written) => written.poll_write(cx, self.io.writer()).map_err(Into::into),
+            Writing::Chunks(chunks) => chunks.poll_write(cx, &mut self.io),
+        }
     }
 
     /// Returns the connection, once the response is written.
-    pub(super) fn into_idle(self) -> Idle<S> {
-        let Self { caller, io, .. } = self;
-        Idle { caller, io }
+    pub(super) fn into_idle(self) -> Idle {
+        Idle { io: self.io }
     }
 }
 

@@ -2,13 +2,16 @@
 
 mod alike;
 mod outside;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use http_body_util::{BodyExt as _, Full};
+use hyper::server::conn::http1::Builder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::Notify;
 use tokio::time::{Sleep, timeout};
@@ -33,7 +36,8 @@ fn serve<S: Serve>(rest_after: Duration, service: S) -> (Http<S>, DuplexStream) 
     let mut builder = Builder::new();
     builder.timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).half_close(true);
     let waits = Waits { rest_after, idle_timeout: IDLE_TIMEOUT };
-    let http = Http::new(builder, waits, ours, service, RawHeaders::default());
+    let settings = Arc::new(Http1Settings { builder, waits });
+    let http = Http::new(settings, ours, service, RawHeaders::default());
     (http, theirs)
 }
 

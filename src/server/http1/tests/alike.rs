@@ -1,5 +1,6 @@
 //! Whatever a client sends, in whatever pieces: it makes no difference whether hyper alone reads and answers it.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use proptest::collection::vec;
@@ -19,6 +20,85 @@ struct Outcome {
     end: Option<usize>,
 }
 
+/// The body of a response: there at once, or in parts, some of which come later.
+enum Reply {
+    Whole(Full<Bytes>),
+    Parts(VecDeque<Bytes>, Option<Pin<Box<Sleep>>>),
+}
+
+impl Reply {
+    fn parts() -> Self {
+        let parts = ["prelude", "", "x", LATER, "0123456789abcdefg", LATER, LATER];
+        let mut parts: VecDeque<Bytes> = parts.into_iter().map(Bytes::from).collect();
+        parts.insert(3, Bytes::from("y".repeat(3000)));
+        parts.push_back(Bytes::from("z".repeat(1024)));
+        parts.push_back(Bytes::from("z".repeat(1025)));
+        Self::Parts(parts, None)
+    }
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let (parts, later) = match self.get_mut() {
+            Self::Whole(whole) => return Pin::new(whole).poll_frame(cx),
+            Self::Parts(parts, later) => (parts, later),
+        };
+        loop {
+            if let Some(sleep) = later {
+                ready!(sleep.as_mut().poll(cx));
+                *later = None;
+            }
+            match parts.pop_front() {
+                Some(part) if part == LATER => *later = Some(Box::pin(sleep(Duration::from_millis(13)))),
+                part => return Poll::Ready(part.map(|part| Ok(http_body::Frame::data(part)))),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.is_end_stream())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::Parts(..) => http_body::SizeHint::default(),
+        }
+    }
+}
+
+impl crate::duplex::Receipted for Reply {
+    fn is_stream(&self) -> bool {
+        matches!(self, Self::Parts(..))
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+
+    fn take_whole(&mut self) -> Option<(Bytes, Option<crate::duplex::Receipt>)> {
+        match self {
+            Self::Whole(whole) => whole.take_whole(),
+            Self::Parts(..) => None,
+        }
+    }
+}
+
+impl From<&'static str> for Reply {
+    fn from(text: &'static str) -> Self {
+        Self::Whole(Full::from(text))
+    }
+}
+
+/// A pause between two parts.
+const LATER: &str = "(later)";
+
 /// Sends these pieces, each when what came before it has been handled.
 async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
     let calls = Arc::new(Mutex::new(Vec::new()));
@@ -36,19 +116,20 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
             let body = if path.contains('u') { None } else { body.collect().await.ok() };
             let body = body.map(|body| body.to_bytes());
             seen.lock().unwrap().push(format!("{head:?} {body:?}"));
-            let mut response = Response::new(Full::from(format!("<{path}>")));
+            let mut response = Response::new(Reply::Whole(Full::from(format!("<{path}>"))));
             for (name, value) in [("x-own", "a"), ("etag", "b"), ("x-own", "c"), ("content-type", "d")] {
                 let value = http::HeaderValue::from_static(value);
                 response.headers_mut().append(name, value);
             }
             match path.len() % 5 {
+                _ if path.contains('s') => *response.body_mut() = Reply::parts(),
                 0 => *response.status_mut() = http::StatusCode::NOT_FOUND,
                 1 => {
                     *response.status_mut() = http::StatusCode::NO_CONTENT;
-                    *response.body_mut() = Full::default();
+                    *response.body_mut() = Reply::Whole(Full::default());
                 }
-                2 => *response.body_mut() = Full::default(),
-                3 => *response.body_mut() = Full::from("x".repeat(3000)),
+                2 => *response.body_mut() = Reply::Whole(Full::default()),
+                3 => *response.body_mut() = Reply::Whole(Full::from("x".repeat(3000))),
                 _ => {}
             }
             Ok::<_, Infallible>(response)
@@ -82,7 +163,7 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
     drop(http);
     let _is_broken = theirs.read_to_end(&mut answer).await;
     let answer = String::from_utf8_lossy(&answer);
-    let lines = answer.split_inclusive('\n').filter(|line| !line.starts_with("Date: "));
+    let lines = answer.split_inclusive('\n').filter(|line| !line.to_ascii_lowercase().starts_with("date: "));
     let answer = lines.collect();
     let calls = calls.lock().unwrap().clone();
     Outcome { calls, answer, end }
@@ -94,6 +175,9 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         "GET / HTTP/1.1\r\n",
         "GET /a HTTP/1.1\r\nHost: x\r\n",
         "GET /w?q HTTP/1.1\r\nHost: x\r\n",
+        "POST /swu HTTP/1.1\r\nHost: x\r\n",
+        "HEAD /s HTTP/1.1\r\nHost: x\r\n",
+        "GET /s HTTP/1.0\r\nHost: x\r\n",
         "POST /ab HTTP/1.1\r\nHost: x\r\n",
         "POST /wab HTTP/1.1\r\nHost: x\r\n",
         "POST /u HTTP/1.1\r\nHost: x\r\n",
@@ -141,6 +225,8 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         "GET /abc HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
         "POST /abcd HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
         "POST /wcd HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "GET /ws HTTP/1.1\r\nHost: x\r\n\r\n",
     ]);
     prop_oneof![
         3 => usual.prop_map(|request| request.as_bytes().to_vec()),

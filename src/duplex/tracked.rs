@@ -92,7 +92,7 @@ impl Tracked {
         match read {
             // TLS that ends without a close_notify.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-            read => read,
+            read @ (Poll::Ready(_) | Poll::Pending) => read,
         }
     }
 

@@ -22,6 +22,10 @@ pub(super) struct Idle {
 }
 
 /// What comes next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and a box would be an allocation for each request"
+)]
 pub(super) enum Next {
     /// A usual request.
     Request(Usual),

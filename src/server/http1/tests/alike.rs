@@ -114,7 +114,7 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
                 sleep(Duration::from_millis(13)).await;
             }
             let body = if path.contains('u') { None } else { body.collect().await.ok() };
-            let body = body.map(|body| body.to_bytes());
+            let body = body.map(http_body_util::Collected::to_bytes);
             seen.lock().unwrap().push(format!("{head:?} {body:?}"));
             let mut response = Response::new(Reply::Whole(Full::from(format!("<{path}>"))));
             for (name, value) in [("x-own", "a"), ("etag", "b"), ("x-own", "c"), ("content-type", "d")] {

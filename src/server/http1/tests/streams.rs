@@ -9,7 +9,7 @@ use crate::duplex::{Piece, Receipt, Receipted, Settle};
 
 /// A body whose parts come when they are sent, each with a receipt.
 struct Parts {
-    parts: mpsc::Receiver<&'static str>,
+    coming: mpsc::Receiver<&'static str>,
     spy: Arc<Spy>,
     connection: Option<Unflushed>,
 }
@@ -36,7 +36,7 @@ impl http_body::Body for Parts {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Piece>, Infallible>>> {
-        let part = ready!(self.parts.poll_recv(cx));
+        let part = ready!(self.coming.poll_recv(cx));
         Poll::Ready(part.map(|part| {
             let len = u32::try_from(part.len()).unwrap();
             let receipt = Receipt::new(Arc::clone(&self.spy) as _, len);
@@ -57,7 +57,7 @@ impl Receipted for Parts {
 
 impl From<&'static str> for Parts {
     fn from(_: &'static str) -> Self {
-        Self { parts: mpsc::channel(1).1, spy: Arc::default(), connection: None }
+        Self { coming: mpsc::channel(1).1, spy: Arc::default(), connection: None }
     }
 }
 
@@ -65,9 +65,9 @@ type Sender = mpsc::Sender<&'static str>;
 
 /// Serves a stream, of which the header has been read.
 async fn stream() -> (Http<impl Serve>, DuplexStream, Sender, Arc<Spy>) {
-    let (sender, parts) = mpsc::channel(8);
+    let (sender, coming) = mpsc::channel(8);
     let spy = Arc::new(Spy::default());
-    let body = Mutex::new(Some(Parts { parts, spy: Arc::clone(&spy), connection: None }));
+    let body = Mutex::new(Some(Parts { coming, spy: Arc::clone(&spy), connection: None }));
     let body = Arc::new(body);
     let service = service_fn(move |_: Request| {
         let body = body.lock().unwrap().take().unwrap_or_else(|| Parts::from(""));

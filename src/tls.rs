@@ -163,14 +163,12 @@ pub struct Malformed(pem::Error);
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The error shows bytes as a list of numbers.
-        match &self.0 {
-            pem::Error::MissingSectionEnd { end_marker } => {
-                write!(f, "missing end of section {}", String::from_utf8_lossy(end_marker).escape_debug())
-            }
-            pem::Error::IllegalSectionStart { line } => {
-                write!(f, "illegal start of a section: {:?}", String::from_utf8_lossy(line))
-            }
-            other => other.fmt(f),
+        if let pem::Error::MissingSectionEnd { end_marker } = &self.0 {
+            write!(f, "missing end of section {}", String::from_utf8_lossy(end_marker).escape_debug())
+        } else if let pem::Error::IllegalSectionStart { line } = &self.0 {
+            write!(f, "illegal start of a section: {:?}", String::from_utf8_lossy(line))
+        } else {
+            self.0.fmt(f)
         }
     }
 }

@@ -123,7 +123,9 @@ impl Differing {
     /// Reports what only a restart changes.
     pub(super) fn report(&self, config: &Config, tree: &Node, sink: &Sink) {
         report(self.keys.iter().map(String::as_str), tree, sink);
-        conflicts(&self.bound, &config.server).iter().for_each(|one| one.report(tree, sink));
+        for one in conflicts(&self.bound, &config.server) {
+            one.report(tree, sink);
+        }
     }
 }
 
@@ -153,7 +155,9 @@ impl fmt::Debug for Fixed {
 /// Reports what would have to change in a process that runs, and cannot.
 pub(super) fn check(running: &Config, config: &Config, tree: &Node, sink: &Sink) {
     report(Fixed::of(running).differing(&Fixed::of(config)).into_iter(), tree, sink);
-    conflicts(&Socket::all(&running.server), &config.server).iter().for_each(|one| one.report(tree, sink));
+    for one in conflicts(&Socket::all(&running.server), &config.server) {
+        one.report(tree, sink);
+    }
 }
 
 /// Reports these keys, each where it was written, or its table.

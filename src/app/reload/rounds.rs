@@ -37,7 +37,7 @@ impl Rounds {
     pub(super) async fn next(&mut self, watch: Duration) -> Due {
         if watch != self.watch {
             self.watch = watch;
-            self.look = Instant::now() + (watch - again(watch));
+            self.look = Instant::now() + watch.saturating_sub(again(watch));
         }
         tokio::select! {
             _now = self.past.tick() => Due::Past,
@@ -49,7 +49,7 @@ impl Rounds {
     /// within the time in which a change is noticed.
     pub(super) fn looked(&mut self, seen: Seen) {
         let again = again(self.watch);
-        self.look = Instant::now() + if seen == Seen::New { again } else { self.watch - again };
+        self.look = Instant::now() + if seen == Seen::New { again } else { self.watch.saturating_sub(again) };
     }
 }
 

@@ -75,6 +75,8 @@ impl World {
 
 mod at_once;
 mod bound;
+mod keys;
+mod upstreams;
 
 const ROUTE: &str = "path = \"/engine.io/\"";
 

@@ -37,6 +37,7 @@ mod gone;
 mod handshake;
 mod headers;
 mod heartbeat;
+mod hold;
 mod honesty;
 mod hostile;
 mod last_words;

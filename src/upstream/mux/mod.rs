@@ -12,10 +12,10 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use self::link::MuxLink;
-use self::slot::Slot;
+use self::slot::{Slot, UNREACHED};
 use crate::background::Background;
 use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
@@ -23,7 +23,7 @@ use crate::packet::Closing;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::revision::Versions;
 use crate::sid::Sid;
-use crate::trunk::Unopened;
+use crate::trunk::Unopened as Unanswered;
 use crate::upstream::address::Place;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
@@ -47,6 +47,19 @@ pub(super) struct Mux {
     settings: Settings,
 }
 
+/// Why a session was not opened.
+enum Unopened {
+    /// The backend was not asked: there was no connection.
+    Unsent(OpenError),
+    Failed(OpenError),
+}
+
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Mux {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         // Its slots dial again by themselves; what waits for them waits here.
@@ -61,30 +74,46 @@ impl Mux {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         engineio::negotiate(self.settings.versions, request.revision)?;
-        if !self.settings.hold.is_zero() && self.health() == Health::Down {
-            let up = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_up())));
-            // After the hold, the slot says why.
-            let _ = timeout(self.settings.hold, up).await;
+        let question = question(request);
+        let hold_until = Instant::now() + self.settings.hold;
+        loop {
+            if self.health() == Health::Down && Instant::now() < hold_until {
+                let up = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_up())));
+                // After the hold, the slot says why.
+                let _ = timeout_at(hold_until, up).await;
+            }
+            match self.ask(question.clone()).await {
+                // Its connection was not there yet, or had just broken, which only an attempt to connect shows.
+                Err(Unopened::Unsent(OpenError::Down(_) | OpenError::Slow(_)))
+                    if Instant::now() < hold_until => {}
+                Err(Unopened::Unsent(error) | Unopened::Failed(error)) => return Err(error),
+                Ok(opened) => return Ok(opened),
+            }
         }
+    }
+
+    /// Asks the backend for a session, once.
+    async fn ask(&self, question: Open) -> Result<(Opened, Box<dyn Link>), Unopened> {
         let (slot, place) = self.seat().await?;
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let trunk = slot.trunk();
-        let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
+        let (id, answer) = trunk.open(question).ok_or_else(|| slot.unreached())?;
         slot.retry_soon();
         // If it is dropped, the session is withdrawn.
         let link = MuxLink::new(trunk, id, place);
-        match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
+        match deadline.bound(answer).await?.unwrap_or(Err(Unanswered::Lost(Closing::default()))) {
             Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
-            Err(Unopened::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied)))),
-            Err(Unopened::Lost(closing)) => {
+            Err(Unanswered::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied))).into()),
+            Err(Unanswered::Lost(closing)) if closing == UNREACHED => Err(Unopened::Unsent(slot.unreached())),
+            Err(Unanswered::Lost(closing)) => {
                 tracing::debug!(reason = closing.reason.as_str(), "a session was not opened");
-                Err(slot.unreached())
+                Err(slot.unreached().into())
             }
         }
     }
 
     /// Returns the slot of a new session, with the session's place at its address if their number is limited.
-    async fn seat(&self) -> Result<(&Slot, Option<Box<Place>>), OpenError> {
+    async fn seat(&self) -> Result<(&Slot, Option<Box<Place>>), Unopened> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         while self.dialer.is_limited() {
             if let Some(place) = self.dialer.seat().await? {
@@ -97,7 +126,7 @@ impl Mux {
             } else if self.health() == Health::Down {
                 let slot = self.slot();
                 slot.retry_soon();
-                return Err(slot.unreached());
+                return Err(Unopened::Unsent(slot.unreached()));
             } else {
                 // Where a session would be is known once there is a connection.
                 let joined = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_joined())));

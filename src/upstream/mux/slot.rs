@@ -182,7 +182,7 @@ impl Slot {
                     self.note_down(&error);
                     trunk.fail_unwritten(&UNREACHED);
                 }
-                Err(_) => {}
+                Err(_) => trunk.fail_unwritten(&UNREACHED),
             }
             if broken_at.is_some_and(|at| !trunk.resumes() || self.resume_left(at).is_zero()) {
                 end.get_or_insert(LOST);
@@ -388,6 +388,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 const SETTLE_PACE: Duration = Duration::from_millis(5);
 const LOST: Closing = Closing::new(1006, "upstream connection lost");
-const UNREACHED: Closing = Closing::new(1006, "upstream unreachable");
+/// Of sessions for which the backend was not asked.
+pub(super) const UNREACHED: Closing = Closing::new(1006, "upstream unreachable");
 const NONSENSE: Closing = Closing::new(1002, "upstream protocol error");
 const STOPPED: Closing = Closing::new(1001, "going away");

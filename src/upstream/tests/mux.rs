@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::*;
@@ -11,17 +12,20 @@ use crate::upstream::Limits;
 
 /// Accepts a shared connection, reads P's hello, and answers with this one.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
-    let stream = listener.accept().await.unwrap().0;
-    #[expect(clippy::result_large_err, reason = "the library's signature")]
-    let choose = |_: &Request, mut response: Response| {
-        let protocol = HeaderValue::from_static("polliwog.mux.v1.json");
-        response.headers_mut().insert("sec-websocket-protocol", protocol);
-        Ok(response)
-    };
-    let mut socket = tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap();
-    assert_eq!(hear(&mut socket).await[0], "hello");
-    say(&mut socket, &json!(["hello", hello])).await;
-    socket
+    loop {
+        let stream = listener.accept().await.unwrap().0;
+        #[expect(clippy::result_large_err, reason = "the library's signature")]
+        let choose = |_: &Request, mut response: Response| {
+            let protocol = HeaderValue::from_static("polliwog.mux.v1.json");
+            response.headers_mut().insert("sec-websocket-protocol", protocol);
+            Ok(response)
+        };
+        // The prober's connection is closed at once.
+        let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, choose).await else { continue };
+        assert_eq!(hear(&mut socket).await[0], "hello");
+        say(&mut socket, &json!(["hello", hello])).await;
+        return socket;
+    }
 }
 
 async fn say(socket: &mut WebSocketStream<TcpStream>, frame: &Value) {
@@ -127,4 +131,35 @@ async fn a_shared_connection_takes_as_many_sessions_as_its_address_may_have() {
     assert_eq!(front.upstream.sight().addresses[0].sessions, 1);
     drop(opened.unwrap());
     assert_eq!(front.upstream.sight().addresses[0].sessions, 0);
+}
+
+#[tokio::test]
+async fn a_session_waits_for_a_backend_that_restarts_whether_or_not_that_is_known_already() {
+    for limits in [Limits::default(), Limits { max_sessions: Some(5), ..Limits::default() }] {
+        let (listener, settings) = listen(Kind::Mux).await;
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let front = Front::new(&Settings { hold: Duration::from_mins(1), limits, ..settings });
+        let back = async || {
+            // The time without a backend.
+            sleep(Duration::from_millis(400)).await;
+            let listener = TcpListener::bind(address).await.unwrap();
+            let mut socket = accept_mux(&listener, &json!({"v": 1})).await;
+            let_in(&mut socket).await;
+            (listener, socket)
+        };
+        // Nobody has tried to connect yet.
+        let (_, mut link, (listener, socket)) = front.open_with(back()).await;
+        // Its connection breaks, and nobody has tried to connect again.
+        drop((listener, socket));
+        assert_eq!(next_closing(&mut *link).await.code, Some(1006));
+        let (_, _link, (listener, socket)) = front.open_with(back()).await;
+        drop((listener, socket));
+        // This one comes when that is known.
+        while !front.upstream.is_down() {
+            // The pace of the looks.
+            sleep(Duration::from_millis(10)).await;
+        }
+        front.open_with(back()).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! Which address is dialled, and how failures are remembered.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -182,6 +182,38 @@ async fn an_address_that_does_not_answer_costs_one_client_its_timeout_and_not_ev
             wait_until(|| has(&metrics, ONE_FAILED)).await;
             assert_eq!(waiting(&dialer, 12).await, 0, "{how}");
         }
+    }
+}
+
+/// Returns an address of IPv4 as one of IPv6, which leads to the same listener.
+fn of_ipv6(address: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(ip) = address.ip() else { panic!("expected an address of IPv4") };
+    SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_ipv6_address_costs_a_quarter_of_a_second_however_many_the_name_has() {
+    let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let good = good.local_addr().unwrap();
+    let holes = [Hole::dig(), Hole::dig()];
+    let [one, two] = holes.each_ref().map(|hole| of_ipv6(hole.address));
+    // As a resolver sorts them: those of IPv6 before those of IPv4, of which one is tried next all the same.
+    for addresses in [&[one, good][..], &[one, two, good], &[one, good, two]] {
+        let took = async || {
+            let (dialer, _) = named(addresses);
+            let start = Instant::now();
+            let reached = dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.unwrap();
+            assert_eq!(reached.place.endpoint().address, Some(good.into()));
+            start.elapsed()
+        };
+        // A system that is slow to connect even here makes paused time run on.
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            all.push(took().await);
+        }
+        let quarter = Duration::from_millis(250)..Duration::from_millis(255);
+        assert!(all.iter().all(|took| *took >= quarter.start), "{addresses:?}: {all:?}");
+        assert!(all.iter().any(|took| quarter.contains(took)), "{addresses:?}: {all:?}");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::support::http::Client;
 use crate::support::poller::{Poller, WEBSOCKET};
 use crate::support::target::{Target, free_port};
 use crate::support::tunnel::Tunnel;
-use crate::support::{Setup, World, is_so_within, metrics};
+use crate::support::{Setup, World, http2, is_so_within, metrics};
 
 /// A folder for one test.
 struct Storage(PathBuf);
@@ -160,24 +160,29 @@ fn a_renewal_disconnects_nobody() {
     let world = start(secure, &pebble.acme(&["a.test"], &storage.0));
     let root = pebble.root();
     let before = issued(&world, secure, "a.test", &root, None);
-    let tunnel = Tunnel { name: "a.test", root: &root, http2: false, shown: None }.to(secure);
-    let mut poller = Poller::handshake(tunnel);
-    let polling = world.accept();
-    let mut socket = Socket::connect(tunnel, WEBSOCKET);
-    let open = socket.text();
-    assert!(open.starts_with("0{"), "{open}");
-    let by_socket = world.accept();
-    poller.poll_later();
+    let mut clients = [false, true].map(|is_http2| {
+        let tunnel = Tunnel { name: "a.test", root: &root, http2: is_http2, shown: None }.to(secure);
+        let way = if is_http2 { http2::open(tunnel) } else { tunnel };
+        let mut poller = Poller::handshake(way);
+        let polling = world.accept();
+        let mut socket = Socket::connect(way, WEBSOCKET);
+        let open = socket.text();
+        assert!(open.starts_with("0{"), "{open}");
+        poller.poll_later();
+        (poller, polling, socket, world.accept())
+    });
     issued(&world, secure, "a.test", &root, Some(&before));
     // The connections are those of before.
-    polling.send("still polling");
-    assert_eq!(poller.parked().text(), "4still polling");
-    poller.post_ok("4and pushing");
-    polling.assert_text("and pushing");
-    by_socket.send("still here");
-    socket.assert_text("4still here");
-    socket.send("4here");
-    by_socket.assert_text("here");
+    for (poller, polling, socket, by_socket) in &mut clients {
+        polling.send("still polling");
+        assert_eq!(poller.parked().text(), "4still polling");
+        poller.post_ok("4and pushing");
+        polling.assert_text("and pushing");
+        by_socket.send("still here");
+        socket.assert_text("4still here");
+        socket.send("4here");
+        by_socket.assert_text("here");
+    }
     assert!(!world.log().contains("the configuration was reloaded"));
 }
 

@@ -12,6 +12,8 @@ use crate::support::http::Client;
 use crate::support::target::Target;
 use crate::support::{Peer, Setup, World, eventually};
 
+mod http2;
+
 /// A folder with the certificates of one test.
 pub(crate) struct Files(PathBuf);
 

@@ -62,25 +62,50 @@ fn all_sessions_go_to_the_first_address_that_can_be_reached_if_the_policy_is_fir
     assert_eq!(accepted(&backends, 4), [4, 0]);
 }
 
-#[test]
-fn clients_with_the_same_cookie_share_an_address() {
+/// Fails unless sessions that ask with the same target and headers share an address, and others use others too.
+fn assert_shared(policy: &str, ask: impl Fn(usize) -> (String, [(&'static str, String); 1])) {
     let backends = backends();
-    let setup = before(&backends).upstream("balance = \"hash:cookie:user\"");
+    let setup = before(&backends).upstream(&format!("balance = \"{policy}\""));
     let Some(world) = world(setup) else { return };
     let mut used = [0; 3];
     for user in 0..12 {
-        for _ in 0..3 {
-            let cookie = format!("lang=en; user=u{user}");
+        let (target, [(name, value)]) = ask(user);
+        for number in 0..3 {
+            // Sessions differ in the rest.
+            let (target, headers) = (format!("{target}&number={number}"), [(name, &*value)]);
             let mut client = Client::connect(world.addr);
-            client.send("GET", POLLING, &[("cookie", &cookie)], b"");
-            assert_eq!(client.answer().status, 200);
+            if number == 0 {
+                let socket = target.replace("transport=polling", "transport=websocket");
+                assert!(Socket::try_connect(world.addr, &socket, &headers).is_ok());
+            } else {
+                assert_eq!(client.request("GET", &target, &headers, b"").status, 200);
+            }
         }
         let at = accepted(&backends, 3);
-        assert_eq!(at.iter().filter(|count| **count > 0).count(), 1, "{at:?}");
+        assert_eq!(at.iter().filter(|count| **count > 0).count(), 1, "{policy}: {at:?}");
         used.iter_mut().zip(at).for_each(|(used, count)| *used += count);
     }
     // Which of them, the ports decide, which are others each time: two at least, as good as certainly.
-    assert!(used.iter().filter(|count| **count > 0).count() > 1, "{used:?}");
+    assert!(used.iter().filter(|count| **count > 0).count() > 1, "{policy}: {used:?}");
+}
+
+#[test]
+fn clients_with_the_same_cookie_share_an_address() {
+    assert_shared("hash:cookie:user", |user| {
+        (POLLING.to_owned(), [("cookie", format!("lang=en; user=u{user}"))])
+    });
+}
+
+#[test]
+fn clients_with_the_same_header_share_an_address() {
+    assert_shared("hash:header:X-User", |user| (POLLING.to_owned(), [("x-user", format!("u{user}"))]));
+}
+
+#[test]
+fn clients_with_the_same_parameter_share_an_address() {
+    assert_shared("hash:query:user", |user| {
+        (format!("{POLLING}&user=u{user}"), [("x-user", "all".to_owned())])
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -126,4 +127,27 @@ fn a_successor_takes_listeners_over_by_name_and_by_address() {
     processes.succeed();
     assert_eq!((status(one, "two"), status(two, "one"), status(one, "one")), (200, 200, 404));
     assert_eq!(waiting.get(&POLLING.replace("engine.io", "one")).status, 200, "its process serves it");
+}
+
+#[test]
+fn a_second_process_cannot_share_a_port_and_ends_with_its_reason() {
+    let world = World::start_with(&sections(""), Target::proxy);
+    let folder = world.target.folder();
+    let text = fs::read_to_string(folder.join("config.toml")).unwrap();
+    let (public, admin) = (world.target.public.to_string(), world.target.admin.to_string());
+    for (taken, other) in [(&public, &admin), (&admin, &public)] {
+        let second = folder.join("second.toml");
+        fs::write(&second, text.replace(other, &free_port().to_string())).unwrap();
+        let output = Command::new("timeout")
+            .args(["20", env!("CARGO_BIN_EXE_polliwog"), "run", "--config"])
+            .arg(&second)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(&format!("{taken}")) && told.contains("Address already in use"), "{told}");
+    }
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("4up");
+    peer.assert_text("up");
 }

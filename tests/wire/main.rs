@@ -27,6 +27,7 @@ mod demux;
 mod directory;
 mod discretion;
 mod drain;
+mod dual;
 mod elsewhere;
 mod errors;
 mod faults;

@@ -21,6 +21,11 @@ impl Loads {
         Self::start_at(&proxy.url(), &LOADS, &[], sessions, seconds)
     }
 
+    /// Starts those loads that need another process behind the proxy ([`Proxy::hub`]).
+    pub(crate) fn start_behind(proxy: &Proxy, sessions: u64, seconds: u64) -> Self {
+        Self::start_at(&proxy.url(), &BEHIND, &[], sessions, seconds)
+    }
+
     /// Starts two loads against a listener that speaks TLS with this certificate.
     pub(crate) fn start_secure(address: SocketAddr, ca: &Path, sessions: u64, seconds: u64) -> Self {
         let ca = ca.to_str().unwrap();
@@ -71,6 +76,12 @@ const LOADS: [Load; 6] = [
     ("/sockjs/", &["--dialect", "sockjs", "--transport", "polling=40,streaming=30,websocket=30"]),
     ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling", "--header", "Connection: close"]),
     ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling=50,streaming=50"]),
+];
+
+/// Sessions that share a connection to another process, and WebSockets that are relayed to it.
+const BEHIND: [Load; 2] = [
+    ("/shared/", &["--transport", "polling=40,websocket=30,upgrade=30"]),
+    ("/relayed/", &["--dialect", "websocket", "--transport", "websocket"]),
 ];
 
 /// A handshake of TLS for each request, and connections that are kept.

@@ -59,6 +59,15 @@ impl Proxy {
         Self::start_with(&routes, "kind = 'demo'", server)
     }
 
+    /// Starts a proxy in front of the embedded WebSocket server, for proxies that lead to it: by shared connections, and by
+    /// relayed WebSockets.
+    pub(crate) fn hub() -> Self {
+        let routes = ["mux", "websocket"].map(|dialect| {
+            format!("[[routes]]\npath = '/{dialect}/'\ndialect = '{dialect}'\nupstream = 'b'\n")
+        });
+        Self::start_with(&routes.concat(), "kind = 'demo'\nprotocol = 'websocket'", "")
+    }
+
     fn start(path: &str, upstream: &str, server: &str) -> Self {
         let route = format!("[[routes]]\npath = '{path}'\ndialect = 'engine.io'\nupstream = 'b'\n");
         Self::start_with(&route, upstream, server)

@@ -99,31 +99,56 @@ fn what_is_typed_by_hand_is_answered_as_shown() {
     assert!(count >= 3, "{count} examples");
 }
 
-/// Runs the commands of docs/cluster.md for three nodes on other ports.
 #[cfg(feature = "demo")]
 #[test]
 fn three_nodes_by_hand_serve_clients_at_any_of_them() {
+    run_by_hand(false);
+}
+
+#[cfg(all(feature = "demo", feature = "redis"))]
+#[test]
+fn three_nodes_by_hand_find_each_other_by_a_directory() {
+    run_by_hand(true);
+}
+
+/// Runs the commands of docs/cluster.md for three nodes on other ports: with a list of the nodes, or with Redis beside them.
+#[cfg(feature = "demo")]
+fn run_by_hand(with_directory: bool) {
     use std::fmt::Write as _;
     use std::net::TcpListener;
     use std::process::Command;
 
-    if Command::new("haproxy").arg("-v").output().is_err() {
-        assert!(env::var_os("CI").is_none(), "haproxy is installed in CI");
-        eprintln!("not tested: haproxy is not installed (apt-get install haproxy)");
-        return;
+    let needed = if with_directory { &["haproxy", "redis-server"][..] } else { &["haproxy"] };
+    for program in needed {
+        if Command::new(program).arg("-v").output().is_err() {
+            assert!(env::var_os("CI").is_none(), "{program} is installed in CI");
+            eprintln!("not tested: {program} is not installed (apt-get install {program})");
+            return;
+        }
     }
     let page = fs::read_to_string(root().join("docs/cluster.md")).unwrap();
     let (_, page) = page.split_once("### Three nodes by hand").unwrap();
-    let blocks: Vec<&str> =
-        page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [environment, nodes, clients] = blocks[..3] else { panic!("three blocks") };
+    let blocks = |page: &str| -> Vec<String> {
+        page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    };
+    let [environment, nodes, clients] = &blocks(page)[..3] else { panic!("three blocks") };
     assert_eq!(nodes.lines().count(), 4, "{nodes}");
+    let mut environment = environment.clone();
+    let mut nodes = nodes.replace("deploy/cluster/", "");
+    if with_directory {
+        let (_, page) = page.split_once("### Nodes by a directory").unwrap();
+        let kept = environment.lines().filter(|line| !line.contains("__PEERS__")).collect::<String>();
+        environment = format!("{kept}\n{}", blocks(page)[0]);
+        nodes = format!("redis-server --bind 127.0.0.1 --save '' --port :6379\n{nodes}");
+    }
 
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("by-hand-{}", std::process::id()));
+    let kind = if with_directory { "directory" } else { "list" };
+    let name = format!("by-hand-{kind}-{}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     let balancer = fs::read_to_string(root().join("deploy/cluster/by-hand.cfg")).unwrap();
-    let ports: Vec<TcpListener> = (0..10).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let named = ["8080", "8081", "8082", "8083", "9091", "9092", "9093", "7401", "7402", "7403"];
+    let ports: Vec<TcpListener> = (0..11).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let named = ["8080", "8081", "8082", "8083", "9091", "9092", "9093", "7401", "7402", "7403", "6379"];
     let named: Vec<(&str, u16)> =
         named.into_iter().zip(ports.iter().map(|port| port.local_addr().unwrap().port())).collect();
     let moved = |text: &str| {
@@ -135,18 +160,21 @@ fn three_nodes_by_hand_serve_clients_at_any_of_them() {
     fs::write(folder.join("by-hand.cfg"), moved(&balancer)).unwrap();
     // Ended by their ids, whatever happens.
     let mut started = String::new();
-    for line in nodes.replace("deploy/cluster/", "").lines() {
-        writeln!(started, "{line} 2>> log & pids=\"$pids $!\"").unwrap();
+    for line in nodes.lines() {
+        writeln!(started, "{line} > server.log 2>> log & pids=\"$pids $!\"").unwrap();
     }
     let mut ready = String::new();
-    for (_, to) in named.iter().filter(|(from, _)| from.starts_with("909") || *from == "8080") {
-        writeln!(ready, "until curl -s -o page http://127.0.0.1:{to}/; do sleep 0.1; done").unwrap();
+    for (from, to) in named.iter().filter(|(from, _)| from.starts_with("909") || *from == "8080") {
+        // The admin listeners tell whether the nodes are known.
+        let (fails, path) = if from.starts_with("909") { ("-f", "readyz") } else { ("", "") };
+        writeln!(ready, "until curl -s {fails} -o page http://127.0.0.1:{to}/{path}; do sleep 0.1; done")
+            .unwrap();
     }
     let script = format!(
         "polliwog() {{ exec \"$POLLIWOG\" \"$@\"; }}\nload() {{ \"$POLLIWOG\" \"$@\"; }}\n\
          pids=\ntrap 'kill $pids; wait' EXIT\n{}{}{ready}{}",
-        moved(environment),
-        moved(&started),
+        moved(&environment),
+        moved(&started).replace("--port :", "--port "),
         moved(clients).replace("polliwog load", "load load"),
     );
     let output = Command::new("timeout")

@@ -25,7 +25,7 @@ use crate::sid::Node;
 /// The end of a connection on which another node asks.
 #[derive(Debug)]
 pub struct Entrance {
-    channel: Arc<Channel>,
+    pub(super) channel: Arc<Channel>,
 }
 
 /// A request of another node. Dropped before its response is complete, it tells that node that the response breaks.
@@ -82,7 +82,7 @@ pub struct InquiryStopped;
 
 impl Entrance {
     /// Creates the end for a node that has introduced itself.
-    pub fn new(node: Node, traffic: Traffic) -> Self {
+    pub(super) fn new(node: Node, traffic: Traffic) -> Self {
         Self { channel: Arc::new(Channel::new(Side::Owner, node, traffic)) }
     }
 

@@ -26,6 +26,7 @@ impl Channel {
         let mut state = self.lock();
         state.told.asked = Some(now);
         Frame::Ping.write(&mut state.control);
+        state.pump.wake_by_ref();
     }
 
     /// Moves what is to be sent to `out`: requests in turn, a piece each.

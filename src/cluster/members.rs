@@ -11,8 +11,10 @@ use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use super::askers::Askers;
 use super::channel::Channel;
 use super::dial::{Introduction, Way};
+use super::entrance::Entrance;
 use super::greeting::{Greeting, Me};
 use super::kin::Kin;
 use super::peer::{Owner, Peer, Shared};
@@ -33,6 +35,7 @@ pub struct Cluster {
     kin: Kin,
     members: watch::Sender<Members>,
     shared: Arc<Shared>,
+    askers: Askers,
     /// Another node with this one's name.
     twin: Mutex<Option<Twin>>,
 }
@@ -146,6 +149,7 @@ impl Cluster {
             kin: kin.unwrap_or_default(),
             members: watch::Sender::default(),
             shared,
+            askers: Askers::default(),
             twin: Mutex::default(),
         });
         if let Some(nodes) = nodes {
@@ -173,6 +177,18 @@ impl Cluster {
     /// Returns the meter of what passes between nodes.
     pub fn meter(&self) -> &ClusterMeter {
         &self.shared.meter
+    }
+
+    /// Returns the end of a connection on which that node asks this one.
+    pub fn entrance(&self, node: Node) -> Entrance {
+        let entrance = Entrance::new(node, self.meter().traffic());
+        self.askers.add(&entrance.channel);
+        entrance
+    }
+
+    /// Waits until each node that asks this one has said that it is there, or is taken for silent. Returns whether none is silent.
+    pub async fn askers_are_there(&self) -> bool {
+        self.askers.are_there().await
     }
 
     /// Returns whether it is known which nodes there are.

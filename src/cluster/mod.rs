@@ -5,6 +5,7 @@
 //! to each other is in [`peer`](crate::peer).
 
 mod answer;
+mod askers;
 mod channel;
 mod dial;
 mod dns;
@@ -33,7 +34,7 @@ pub use dial::{Unreached, WANT};
 pub use dns::resolved;
 #[cfg(test)]
 pub use dns::resolved_by;
-pub use entrance::{Entrance, Gone, Inquiry, InquiryBody, InquiryStopped, News};
+pub use entrance::{Gone, Inquiry, InquiryBody, InquiryStopped, News};
 pub use greeting::{Greeting, Me};
 pub use kin::Kin;
 pub use members::Cluster;

@@ -266,7 +266,15 @@ impl Gateway {
         origin: Asked,
     ) -> Serving {
         Serving::later(async move {
-            let mut response = match receivers::retry_until_alone(&bridge, framing, terms, asker).await {
+            let mut response = match receivers::retry_until_alone(
+                &bridge,
+                framing,
+                terms,
+                asker,
+                self.route.cluster.as_deref(),
+            )
+            .await
+            {
                 Alone::Parked(answer) => return Serving::poll(answer, Arc::clone(&self.cors), origin),
                 Alone::Answered(response) => response,
             };

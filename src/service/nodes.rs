@@ -28,7 +28,7 @@ use crate::address::RemoteAddress;
 use crate::bridge::Registry;
 use crate::client_body::ClientBody;
 use crate::cluster::{
-    ASKER, CAME_IN, Cluster, Entrance, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT, remote,
+    ASKER, CAME_IN, Cluster, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT, remote,
 };
 use crate::dialect::RequestKind;
 use crate::duplex::{Duplex, Patience, RawHeaders};
@@ -140,7 +140,7 @@ impl Nodes {
             }
             self.begin(node, *ask, inquiry, body, &shared);
         };
-        let entrance = Entrance::new(node, settings.cluster.meter().traffic());
+        let entrance = settings.cluster.entrance(node);
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
         entrance.run(stream, silence, sessions, leaving, settings.stop.clone(), begin).await;
     }

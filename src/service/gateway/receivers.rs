@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bridge::{Bridge, ReceiverRefused};
+use crate::cluster::Cluster;
 use crate::dialect::{Framing, Refusal};
 use crate::service::Response;
 use crate::service::named::{ATTEMPTS, PAUSE};
@@ -17,16 +18,28 @@ pub(super) enum Alone {
     Answered(Response),
 }
 
-/// Retries until the receiver is the only one; refuses it after the last attempt.
+/// Retries until the receiver is the only one; refuses it after the last attempt. The other one may wait at a node that hangs: then
+/// its client has been told nothing, and was sent here by a balancer that knows. So it gives its place up once that node is taken for
+/// silent.
 pub(super) async fn retry_until_alone(
     bridge: &Arc<Bridge>,
     framing: Arc<dyn Framing>,
     mut terms: Terms,
     asker: Asker,
+    cluster: Option<&Cluster>,
 ) -> Alone {
+    let mut by_peer = ATTEMPTS_BY_PEER;
     for attempt in 1.. {
         tokio::time::sleep(PAUSE).await;
-        let attempts = if bridge.is_received_by_peer() { ATTEMPTS_BY_PEER } else { ATTEMPTS };
+        let is_by_peer = bridge.is_received_by_peer();
+        if is_by_peer
+            && attempt == by_peer
+            && let Some(cluster) = cluster
+            && !cluster.askers_are_there().await
+        {
+            by_peer += ATTEMPTS_BY_PEER;
+        }
+        let attempts = if is_by_peer { by_peer } else { ATTEMPTS };
         terms.insists = attempt >= attempts;
         let refused = if framing.streams() {
             match bridge.stream(terms) {

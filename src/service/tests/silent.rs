@@ -80,3 +80,18 @@ async fn a_node_tells_its_sessions_also_while_it_is_asked_nothing() {
         assert_eq!(told(), Some(count));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_polls_at_nodes_that_live_overlap_soon() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let target = target(&pair.owner.begin(&Backend::default()));
+    let second = async {
+        settle().await;
+        let since = Instant::now();
+        let (status, _) = pair.owner.get(&target).await;
+        (status, since.elapsed())
+    };
+    let ((first, _), (second, took)) = tokio::join!(pair.asker.get(&target), second);
+    assert_eq!((first, second), (200, 400));
+    assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(120), "{took:?}");
+}

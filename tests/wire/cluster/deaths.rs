@@ -48,6 +48,27 @@ fn a_poll_that_is_asked_again_may_come_before_the_end_of_the_first() {
     }
 }
 
+/// A load balancer that notices gives the client up, or asks again, while nobody else knows that the node hangs.
+#[test]
+fn a_poll_at_a_node_that_hangs_is_asked_again_at_another() {
+    let nodes = nodes();
+    let (mut poller, peer) = nodes.poller();
+    poller.park();
+    nodes.nodes[1].signal("STOP");
+    let mut again = Client::connect(nodes.nodes[2].public);
+    again.send_get(&poller.target());
+    // It takes the place once the owner takes the stopped node for silent.
+    eventually(|| nodes.nodes[0].log().contains("a node was silent for too long"), || nodes.nodes[0].log());
+    nodes.assert_parked(1);
+    peer.send("for the second");
+    again.answer().assert(200, "4for the second");
+    poller.ask_at(nodes.nodes[2].public);
+    poller.post_ok("4still here");
+    peer.assert_text("still here");
+    nodes.nodes[1].signal("CONT");
+    nodes.assert_sessions(1);
+}
+
 #[test]
 fn two_polls_at_two_nodes_that_live_overlap() {
     patiently(|| {

@@ -17,6 +17,12 @@ export const BALANCERS = {
 backend polliwog${IN_TURN}
 ${site.nodes.map(server).join('\n')}`),
 
+  /** The same, which soon notices a node that hangs, and ends its connections. */
+  'roundrobin that ends what hangs': (site) => haproxy(site.port, `  default_backend polliwog
+backend polliwog${IN_TURN}
+  timeout check 800ms
+${site.nodes.map((node) => `${server(node).replace('fall 1', 'fall 2')} on-marked-down shutdown-sessions`).join('\n')}`),
+
   /** HAProxy with what `check --cluster` prints for it. */
   'haproxy with hints': (site) => {
     const [, hints] = split(site.hints());

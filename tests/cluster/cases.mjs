@@ -7,6 +7,8 @@ import { sleep } from '../interop/lib/ports.mjs';
 import { handshake, patience, poll, post } from './requests.mjs';
 
 const RATE = 2;
+/** A balancer waits for a second before it tries a dead node's request again at another one; the rest is a busy machine's. */
+const [LATE_US, LATEST_US] = [2_000_000, 5_000_000];
 const loaded = (sessions, transport, seconds, ...more) => [
   ...['-n', `${sessions}`, '--rate', `${RATE}`, '--connect-rate', '100'],
   ...['--transport', transport, '-d', `${seconds}s`, '--drain', '10s', ...more],
@@ -51,8 +53,12 @@ function assertUnharmed(figures) {
   const { lost, lost_by_disconnect: cut, disconnected, latency_us } = figures;
   assert.equal(lost - cut, 0, 'lost by sessions that live');
   assert.ok(cut <= underWay(disconnected, figures), `${cut} lost by ${disconnected} disconnected sessions`);
-  assert.ok(latency_us.p50 < 500_000, `half of the messages took longer than ${latency_us.p50} us`);
+  const { p99, max } = latency_us;
+  assert.ok(p99 < LATE_US && max < LATEST_US, `of a hundred messages one took ${p99} us, and one ${max} us`);
 }
+
+/** How late messages were, to be read. */
+const late = ({ latency_us: { p99, max } }) => `p99 ${Math.round(p99 / 1000)} ms, max ${Math.round(max / 1000)} ms`;
 
 const LOADS = [
   ['polling=70,websocket=10,upgrade=20', 60],
@@ -103,6 +109,18 @@ export const CASES = {
   },
   'no client of any dialect loses anything': { act: allDialects },
   'no client of any dialect loses anything with Redis as the directory': { options: { redis: true }, act: allDialects },
+  'all nodes are succeeded under load, one after the other, and nobody notices': {
+    options: { successions: true },
+    act: async (site) => {
+      const sessions = 60;
+      const figures = site.load(...loaded(sessions, 'polling=70,websocket=10,upgrade=20', 12));
+      await site.reaches(sessions, 'polliwog_sessions');
+      for (const node of [...site.nodes, ...site.nodes]) await site.succeed(node);
+      const { answered, ...rest } = await figures;
+      assertWhole({ answered, ...rest });
+      return `6 successions, ${answered} answered, ${late(rest)}`;
+    },
+  },
   'nginx sends every request home by what check prints': { options: { balancer: 'nginx with hints' }, act: home },
   'HAProxy sends every request home by what check prints': { options: { balancer: 'haproxy with hints' }, act: home },
   'a node that is killed disconnects its own sessions and those with something under way through it': {
@@ -112,7 +130,7 @@ export const CASES = {
       const others = figures.disconnected - lived;
       const most = underWay(figures.sessions - lived, figures);
       assert.ok(others >= 0 && others <= most, `${others} others, at most ${most}; ${lived} lived there`);
-      return `${lived} lived there, ${others} others (at most ${most}), ${figures.lost} messages with them`;
+      return `${lived} lived there, ${others} others (at most ${most}), ${figures.lost} messages with them, ${late(figures)}`;
     },
   },
   'a node that is killed disconnects its own WebSockets and those through it, and no other': {
@@ -120,7 +138,7 @@ export const CASES = {
       const { lived, through, ...figures } = await under(site, 'websocket=30,upgrade=70', 'SIGKILL', { sockets: 90 });
       assertUnharmed(figures);
       assert.equal(figures.disconnected, lived + through, `${lived} lived there, ${through} led through it`);
-      return `${lived} lived there, ${through} led through it, ${figures.lost} messages with them`;
+      return `${lived} lived there, ${through} led through it, ${figures.lost} messages with them, ${late(figures)}`;
     },
   },
   'a killed node is known as dead at once, and one that hangs after its silence': {
@@ -158,23 +176,45 @@ export const CASES = {
       return `hanging: 502 after ${first} ms, then in ${then} ms; killed: waiting ones 400 in ${parked} ms, next ones in ${next} ms`;
     },
   },
+  'a node that hangs and is dropped costs its own sessions, and no client whose poll waits there': {
+    options: { balancer: 'roundrobin that ends what hangs' },
+    act: async (site) => {
+      const sids = await Promise.all(Array.from({ length: 60 }, () => handshake(site.url)));
+      const [own, others] = divide(sids);
+      const { node, waits } = { node: site.nodes[1], waits: others.map((sid) => poll(site.url, sid).catch(() => 0)) };
+      own.forEach((sid) => poll(site.url, sid).catch(() => {}));
+      await site.reaches(sids.length, 'polliwog_polls_parked');
+      const through = await site.metric(node, 'polliwog_cluster_asks_open', 'role="asker"');
+      assert.ok(through > others.length / 6, `${through} polls wait by way of the node that hangs`);
+      node.child.kill('SIGSTOP');
+      // The balancer has dropped the node, and asked again what waited there; the owners have taken it for silent.
+      await sleep(6000);
+      // The backend responds to it, so that there is something for the poll that waits.
+      const posted = await Promise.all(others.map((sid) => post(site.url, sid, undefined, '40')));
+      const polled = await Promise.all(waits);
+      const failed = (statuses) => statuses.filter((status) => status !== 200).length;
+      assert.deepEqual([failed(posted), failed(polled)], [0, 0], `of ${others.length} sessions that live elsewhere`);
+      return `${own.length} lived there; ${through} of ${others.length} other polls waited there, and none was lost`;
+    },
+  },
   'a node that stops by a signal and is dropped at once breaks nobody': {
     act: async (site) => {
-      const { lived, polled, ...figures } = await under(site, 'polling=70,websocket=10,upgrade=20', 'SIGTERM', {
+      const { lived, polled, through, ...figures } = await under(site, 'polling=70,websocket=10,upgrade=20', 'SIGTERM', {
         seconds: 8,
         sockets: 27,
       });
       assertUnharmed(figures);
       assert.deepEqual(Object.keys(figures.errors), ['closed by the server'], 'each is told in order');
-      const { polling, upgrade } = figures.transports;
+      const { polling } = figures.transports;
       assert.deepEqual([polling.disconnected, polling.lost], [polled, 0], 'clients that poll');
-      assert.ok(figures.disconnected >= lived && figures.disconnected <= lived + upgrade.sessions, `${lived} lived there`);
+      const { disconnected } = figures;
+      assert.ok(disconnected >= lived && disconnected <= lived + through, `${lived} lived there, ${through} led through it`);
       const crossed = reported(site);
       assert.equal(figures.lost, crossed, 'the node has told of everything that was lost');
       const { child } = site.nodes[1];
       if (child.exitCode === null) await once(child, 'exit');
       assert.equal(child.signalCode, null, 'it ends by itself');
-      return `${lived} lived there, ${figures.disconnected} closed in order, ${figures.lost} messages crossed a Close`;
+      return `${lived} lived there, ${through} led through it, ${disconnected} closed in order, ${figures.lost} messages crossed a Close, ${late(figures)}`;
     },
   },
 };

@@ -12,7 +12,7 @@ export async function handshake(url) {
 
 export const poll = (url, sid, status) => ask(target(url, sid), {}, status);
 
-export const post = (url, sid, status) => ask(target(url, sid), { method: 'POST', body: '3' }, status);
+export const post = (url, sid, status, body = '3') => ask(target(url, sid), { method: 'POST', body }, status);
 
 /** Returns the status of a response, which must be this one if one is given. */
 async function ask(url, options, expected) {

@@ -26,9 +26,9 @@ function remove(folder) {
 export class Site {
   /**
    * Starts everything. `binary` is the proxy's, `lines` are more of [cluster], `balancer` is one of balancers.mjs, and with
-   * `redis` there is a directory of the ids that name no node.
+   * `redis` there is a directory of the ids that name no node. With `successions`, the nodes' processes may succeed each other.
    */
-  static async start(binary, { lines = BUSY, balancer = 'roundrobin', redis = false } = {}) {
+  static async start(binary, { lines = BUSY, balancer = 'roundrobin', redis = false, successions = false } = {}) {
     const site = new Site();
     site.binary = binary;
     site.folder = mkdtempSync(path.join(tmpdir(), 'polliwog-cluster-'));
@@ -44,7 +44,8 @@ export class Site {
       lines += `\ndirectory = "redis://127.0.0.1:${port}"`;
     }
     for (const node of site.nodes) {
-      node.file = site.write(`${node.name}.toml`, configuration(node, site.nodes, lines));
+      const more = successions ? `${lines}\n[succession]\ndirectory = "${site.folder}/${node.name}"\nlinger = "30s"` : lines;
+      node.file = site.write(`${node.name}.toml`, configuration(node, site.nodes, more));
       node.child = start(binary, ['run', '--config', node.file], { stdio: ['ignore', 'ignore', 'pipe'] });
       node.log = '';
       node.child.stderr.setEncoding('utf8').on('data', (text) => (node.log += text));
@@ -77,8 +78,26 @@ export class Site {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Has a node's process start its successor, and waits until that serves. */
+  async succeed(node) {
+    const taken = () => node.log.split('took over from the process before').length;
+    const before = taken();
+    process.kill(successors(node).at(-1) ?? node.child.pid, 'SIGUSR2');
+    // The interval between two looks.
+    for (const until = Date.now() + 20_000; taken() === before; await sleep(50)) {
+      if (Date.now() > until) throw new Error(`node ${node.name} has no successor`);
+    }
+  }
+
   /** Ends everything. */
   async stop() {
+    for (const pid of this.nodes.flatMap(successors)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
     const children = [...this.others, ...this.nodes.map(({ child }) => child)];
     const living = children.filter((child) => child.exitCode === null && child.signalCode === null);
     await Promise.all(
@@ -128,6 +147,9 @@ export class Site {
     throw new Error(`${series} is ${total}, not ${number}`);
   }
 }
+
+/** The numbers of the processes that have succeeded a node's first one. */
+const successors = ({ log }) => [...log.matchAll(/a successor was started pid=(\d+)/g)].map(([, pid]) => Number(pid));
 
 function configuration({ host, port, admin, peer }, nodes, lines) {
   const peers = nodes.map(({ name, host, peer }) => `${name} = "${host}:${peer}"`).join(', ');

@@ -113,6 +113,7 @@ fn three_nodes_by_hand_find_each_other_by_a_directory() {
 
 /// Runs the commands of docs/cluster.md for three nodes on other ports: with a list of the nodes, or with Redis beside them.
 #[cfg(feature = "demo")]
+#[expect(clippy::panic, clippy::print_stderr, reason = "two tests are made of it")]
 fn run_by_hand(with_directory: bool) {
     use std::fmt::Write as _;
     use std::net::TcpListener;

@@ -194,12 +194,12 @@ fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
 #[test]
 fn many_nodes_without_a_directory_are_warned_of_if_ids_name_no_node() {
     let warning = |count: usize, lines: &str, dialect: &str, backend: &str| {
-        let peers: String =
-            (0..count).map(|number| format!("n{number} = '10.0.0.1:{}', ", 7400 + number)).collect();
+        let peers: Vec<_> =
+            (0..count).map(|number| format!("n{number} = '10.0.0.1:{}'", 7400 + number)).collect();
         let text = format!(
             "[cluster]\nlisten = '10.0.0.1:7400'\ntoken = '0123456789abcdef'\npeers = {{ {} }}\n{lines}\n\
              [[routes]]\npath = '/live/'\ndialect = '{dialect}'\nupstream = 'u'\n[upstreams.u]\n{backend}\n",
-            peers.trim_end_matches(", ")
+            peers.join(", ")
         );
         Config::parse(&text, "config.toml", std::iter::empty()).unwrap().asks_too_many()
     };

@@ -85,7 +85,10 @@ async fn load(
     }
     let seconds = begin.elapsed().as_secs_f64();
     let share = |spent: Duration| 100.0 * spent.as_secs_f64() / seconds;
-    let (fronts, clients) = (spent(|shard| &shard.front)? - fronts, spent(|shard| &shard.client)? - clients);
+    let (fronts, clients) = (
+        spent(|shard| &shard.front)?.saturating_sub(fronts),
+        spent(|shard| &shard.client)?.saturating_sub(clients),
+    );
     Ok(format!("proxies {:.1} % of a core, clients {:.1} %", share(fronts), share(clients)))
 }
 

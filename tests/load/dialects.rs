@@ -78,7 +78,7 @@ const LOADS: [Load; 6] = [
     ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling=50,streaming=50"]),
 ];
 
-/// Sessions that share a connection to another process, and WebSockets that are relayed to it.
+/// Sessions that share a connection to another process, and `WebSocket`s that are relayed to it.
 const BEHIND: [Load; 2] = [
     ("/shared/", &["--transport", "polling=40,websocket=30,upgrade=30"]),
     ("/relayed/", &["--dialect", "websocket", "--transport", "websocket"]),

@@ -60,7 +60,7 @@ impl Proxy {
     }
 
     /// Starts a proxy in front of the embedded WebSocket server, for proxies that lead to it: by shared connections, and by
-    /// relayed WebSockets.
+    /// relayed `WebSocket`s.
     pub(crate) fn hub() -> Self {
         let routes = ["mux", "websocket"].map(|dialect| {
             format!("[[routes]]\npath = '/{dialect}/'\ndialect = '{dialect}'\nupstream = 'b'\n")

@@ -145,7 +145,7 @@ fn a_second_process_cannot_share_a_port_and_ends_with_its_reason() {
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(&format!("{taken}")) && told.contains("Address already in use"), "{told}");
+        assert!(told.contains(&**taken) && told.contains("Address already in use"), "{told}");
     }
     let (mut poller, peer) = world.poller();
     poller.post_ok("4up");

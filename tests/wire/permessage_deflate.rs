@@ -110,7 +110,7 @@ fn faults_of_a_client_close_with_their_code() {
     }
     let (mut socket, peer) = pair(&world);
     socket.send_frame(&compressed(Op::BINARY, &vec![0; 50_000]));
-    peer.assert_binary(&[0; 50_000]);
+    peer.assert_binary(&vec![0; 50_000]);
     world.assert_sessions(1);
 }
 

@@ -215,7 +215,7 @@ mod tests {
             (&[], None),
         ];
         for (offer, expected) in cases {
-            let response = Agreed::to_offer(&headers(offer)).map(|agreed| agreed.response());
+            let response = Agreed::to_offer(&headers(offer)).map(Agreed::response);
             let response = response.map(|response| response.to_str().unwrap().to_owned());
             assert_eq!(response, expected, "{offer:?}");
         }

@@ -116,7 +116,9 @@ const ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 fn change_something_else(world: &World) {
-    ELSEWHERE.iter().for_each(|(from, to)| world.change(from, to));
+    for (from, to) in ELSEWHERE {
+        world.change(from, to);
+    }
 }
 
 const OWN_KEY: [&str; 2] = ["balance = \"first\"", "balance = \"first\"\nconnect_timeout = \"4s\""];

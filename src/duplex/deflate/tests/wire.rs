@@ -1,4 +1,4 @@
-//! WebSockets over streams that take and give little at once.
+//! `WebSocket`s over streams that take and give little at once.
 
 use std::io;
 use std::sync::Arc;
@@ -73,13 +73,11 @@ async fn a_flush_is_done_when_the_stream_has_all_of_a_compressed_message() {
     loop {
         let flushed = server.flush().now_or_never();
         let mut piece = [0; 10];
-        match theirs.read(&mut piece).now_or_never() {
-            Some(len) => wire.extend(&piece[..len.unwrap()]),
-            None => {
-                assert!(matches!(flushed, Some(Ok(()))));
-                break;
-            }
-        }
+        let Some(len) = theirs.read(&mut piece).now_or_never() else {
+            assert!(matches!(flushed, Some(Ok(()))));
+            break;
+        };
+        wire.extend(&piece[..len.unwrap()]);
         let is_all = wire.len() >= 2 && wire.len() == 2 + usize::from(wire[1] & 0x7f);
         assert!(
             is_all || flushed.is_none() || wire.len() + 10 >= 2 + usize::from(wire[1] & 0x7f),

@@ -23,7 +23,7 @@ pub(super) struct Usual {
 
 /// Returns the request that these bytes are; `None` if they are more, or less, or hyper must read them.
 pub(super) fn read(bytes: &[u8]) -> Option<Usual> {
-    let (method, header_len) = if bytes.starts_with(b"GET ") {
+    let (method, header_len) = if bytes.starts_with(b"GET ") && bytes.ends_with(END) {
         // A body would end it earlier.
         (Method::GET, bytes.len())
     } else if bytes.starts_with(b"POST ") {

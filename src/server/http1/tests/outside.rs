@@ -65,6 +65,7 @@ async fn what_is_unusual_is_hypers() {
         "GET /<x> HTTP/1.1\r\nhost: x\r\n\r\n",
         "GET  / HTTP/1.1\r\nhost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: x\r\n",
+        "GET / HTTP/1.1\r\nhost: x\r\n\n",
         "G",
     ] {
         assert!(usual::read(request.as_bytes()).is_none(), "{request}");

@@ -219,7 +219,7 @@ mod tests {
         ))
     }
 
-    /// What a process that runs says of itself, as another one reads it.
+    /// Returns what a process that runs says of itself, as another one reads it.
     fn told(settings: &Settings) -> Vec<Socket> {
         Socket::all(settings).iter().map(|one| Socket::from_json(&one.to_json()).unwrap()).collect()
     }

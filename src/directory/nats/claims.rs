@@ -4,7 +4,8 @@
 //! so if it is the only subscriber, the server answers that there are no responders, and the id is its own. The server handles a
 //! connection's commands in order, so of two nodes that ask, one at least asks a node that is subscribed already. A node that
 //! has the id says so, and the claim ends. Of two that claim it, the larger one unsubscribes before it says that it does not
-//! have it; a node that hears that asks again, so every winner has had that answer of the server.
+//! have it; a node that hears that asks again, so every winner has had that answer of the server. The one that gave way takes the
+//! smaller one for the winner: if it subscribed and asked once more, both could go on so without end.
 
 use std::collections::HashMap;
 
@@ -17,6 +18,8 @@ use crate::sid::Node;
 pub(super) struct Claims<S> {
     me: Node,
     all: HashMap<Id, Claim<S>>,
+    /// Which node each claim gave way to whose answer is awaited.
+    gave_way: HashMap<Id, Node>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub(super) enum Heard {
 
 impl<S> Claims<S> {
     pub(super) fn new(me: Node) -> Self {
-        Self { me, all: HashMap::new() }
+        Self { me, all: HashMap::new(), gave_way: HashMap::new() }
     }
 
     /// Returns whether this node has an id.
@@ -69,6 +72,7 @@ impl<S> Claims<S> {
 
     /// Notes a subscription. It must have been sent to the server before this, and all questions of the claim after this.
     pub(super) fn begin(&mut self, id: Id, subscription: S) {
+        self.gave_way.remove(&id);
         self.all.entry(id).or_insert(Claim { is_won: false, _subscription: subscription });
     }
 
@@ -81,21 +85,23 @@ impl<S> Claims<S> {
     /// before the answer is sent.
     pub(super) fn hear(&mut self, id: Id, question: Question) -> Heard {
         let Some(claim) = self.all.get(&id) else { return Heard::NoMore };
-        let gives_way = match question {
-            Question::Find => false,
-            Question::Claim { by, instead_of } => {
-                instead_of == Some(self.me) || (!claim.is_won && by < self.me)
+        if let Question::Claim { by, instead_of } = question {
+            if !claim.is_won && (by < self.me || instead_of == Some(self.me)) {
+                self.release(id);
+                self.gave_way.insert(id, by);
+                return Heard::NoMore;
             }
-        };
-        if gives_way {
-            self.release(id);
-            return Heard::NoMore;
+            if instead_of == Some(self.me) {
+                self.release(id);
+                return Heard::NoMore;
+            }
         }
         Heard::Of(self.me)
     }
 
     /// Takes the answer to a claim. Returns how the claim ends; `None` if it must be made again.
     pub(super) fn settle(&mut self, id: Id, heard: Heard) -> Option<Verdict> {
+        let gave_way = self.gave_way.remove(&id);
         let claim = self.all.get_mut(&id);
         match (heard, claim) {
             // Another request for the same session was faster.
@@ -104,8 +110,8 @@ impl<S> Claims<S> {
                 claim.is_won = true;
                 Some(Verdict::Of(self.me))
             }
-            // It gave way before it knew that it had won.
-            (Heard::Nobody, None) | (Heard::NoMore, _) => None,
+            // It may have given way before it knew that it had won.
+            (Heard::Nobody, None) | (Heard::NoMore, _) => gave_way.map(Verdict::Of),
             (Heard::Of(node), _) => {
                 self.release(id);
                 Some(Verdict::Of(node))

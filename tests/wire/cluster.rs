@@ -5,7 +5,12 @@ mod drains;
 mod forged;
 mod hang_ups;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Instant;
+
+use bytes::BytesMut;
+use polliwog::peer::{Frame, Number};
 
 use super::support::http::{Client, Response};
 use super::support::poller::POLLING;
@@ -185,10 +190,33 @@ fn a_node_asks_only_with_the_token() {
         let answer = Client::connect(peers).request("GET", "/", &headers, b"");
         assert_eq!(answer.status, status, "{token} {node} {want}");
     }
-    // Neither is a client served there, nor another node where clients come in.
-    assert_eq!(Client::connect(peers).get(POLLING).status, 426);
-    let headers = [("Connection", "upgrade"), ("Upgrade", "polliwog.peer.v1")];
-    let answer =
-        Client::connect(world.addr).request("GET", "/engine.io/?EIO=4&transport=polling", &headers, b"");
-    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn clients_are_not_served_among_nodes_nor_nodes_among_clients() {
+    let world = world();
+    assert_eq!(Client::connect(world.peers[0]).get(POLLING).status, 426);
+    let token = format!("Bearer {TOKEN}");
+    let headers = [
+        ("Connection", "upgrade"),
+        ("Upgrade", "polliwog.peer.v1"),
+        ("Authorization", &*token),
+        ("Polliwog-Node", "b---AA"),
+        ("Polliwog-Want", "a"),
+    ];
+    for (target, status) in [(POLLING, 200), ("/", 404)] {
+        let answer = Client::connect(world.addr).request("GET", target, &headers, b"");
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    // Nor are frames without a handshake.
+    let mut frames = BytesMut::new();
+    Frame::Ping.write(&mut frames);
+    Frame::Gone(Number::FIRST).write(&mut frames);
+    for addr in [world.addr, world.peers[0]] {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(&frames).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+    }
 }

@@ -72,6 +72,21 @@ fn a_node_shows_the_others_and_notices_when_one_is_killed() {
     assert!(ready.text().contains("node a is down\n"), "{ready:?}");
 }
 
+/// Holds the switch with which the whole suite runs by way of another node.
+#[test]
+fn later_requests_of_a_session_come_by_the_other_node_if_the_suite_says_so() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    for _ in 0..2 {
+        poller.post_ok("4hello");
+        peer.assert_text("hello");
+    }
+    if let Some(other) = &world.other {
+        let labels: &[&str] = &["role=\"asker\"", "outcome=\"answered\""];
+        metrics::assert_shown(other.admin, &[("polliwog_cluster_asks_total", labels, 2)]);
+    }
+}
+
 #[test]
 fn without_a_cluster_there_are_no_nodes() {
     let world = World::new(Setup::new());

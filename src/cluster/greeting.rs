@@ -95,6 +95,8 @@ const VERSION: &str = "polliwog-version";
 /// In milliseconds: clocks differ, ages don't.
 const AGE: &str = "polliwog-age";
 const ROUTES: &str = "polliwog-routes";
+/// That the node drains, in the answer to `check --cluster`: those that are connected are told by a frame.
+pub const LEAVING: HeaderName = HeaderName::from_static("polliwog-leaving");
 /// Of a text that is kept.
 const LEN_MAX: usize = 64;
 

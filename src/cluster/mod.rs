@@ -35,7 +35,7 @@ pub use dns::resolved;
 #[cfg(test)]
 pub use dns::resolved_by;
 pub use entrance::{Gone, Inquiry, InquiryBody, InquiryStopped, News};
-pub use greeting::{Greeting, Me};
+pub use greeting::{Greeting, LEAVING, Me};
 pub use kin::Kin;
 pub use members::Cluster;
 pub use peer::{Owner, Peer};

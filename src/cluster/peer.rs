@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::channel::{Channel, Side};
+use super::channel::{Channel, Side, Told};
 use super::dial::{Unreached, Way};
 use super::greeting::{Greeting, Me};
 use super::pump::{self, Ended, Pump};
@@ -112,10 +112,7 @@ impl Peer {
     /// Returns what an operator may see of it.
     pub(super) fn sight(&self) -> Sight {
         let mut state = self.lock();
-        let told = state.channel.as_ref().map(|channel| channel.told()).unwrap_or_default();
-        if told.is_leaving {
-            self.stand(&mut state, PeerState::Leaving);
-        }
+        let told = self.told(&mut state);
         let met = state.met.as_ref();
         Sight {
             node: self.tag,
@@ -136,7 +133,17 @@ impl Peer {
 
     /// Returns whether it should be connected, and is not: its state shows at its connection alone.
     pub(super) fn wants_greeting(&self) -> bool {
+        self.told(&mut self.lock());
         self.is_listed.load(Ordering::Relaxed) && !self.is_connected()
+    }
+
+    /// Returns what it has told, and notes whether it leaves.
+    fn told(&self, state: &mut State) -> Told {
+        let told = state.channel.as_ref().map(|channel| channel.told()).unwrap_or_default();
+        if told.is_leaving {
+            self.stand(state, PeerState::Leaving);
+        }
+        told
     }
 
     /// Notes whether the list of nodes has it.

@@ -13,7 +13,7 @@ use tokio::time::{Duration, timeout};
 
 use super::dial::inquire;
 use super::dns::nodes_at;
-use super::greeting::Greeting;
+use super::greeting::{Greeting, LEAVING};
 use super::roster::Nodes;
 use super::secured::Secured;
 use super::settings::{Peers, Settings};
@@ -79,6 +79,9 @@ fn judge(tag: Tag, head: &Parts, routes: &str, now: SystemTime) -> (String, bool
         (status, _) => return (format!("no node of a cluster listens there, it responded {status}"), true),
     };
     let mut said = format!("ok, version {}, started {} s ago", greeting.version, greeting.age.as_secs());
+    if head.headers.contains_key(LEAVING) {
+        said.push_str("; it drains");
+    }
     let version = env!("CARGO_PKG_VERSION");
     if greeting.version != version {
         let _written = write!(said, "; this is version {version}");
@@ -139,6 +142,7 @@ mod tests {
         );
         let (text, is_fault) = said(200, &set("date", "Fri, 27 Nov 2026 09:01:05 GMT"));
         assert_eq!((text, is_fault), (format!("{fine}; its clock and this one are 60 s apart"), false));
+        assert_eq!(said(200, &set("polliwog-leaving", "1")), (format!("{fine}; it drains"), false));
         let (text, is_fault) = said(200, &set("polliwog-routes", "beef"));
         assert!(is_fault && text.contains("routes with sessions differ"), "{text}");
     }

@@ -28,7 +28,7 @@ use crate::address::RemoteAddress;
 use crate::bridge::Registry;
 use crate::client_body::ClientBody;
 use crate::cluster::{
-    ASKER, CAME_IN, Cluster, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT, remote,
+    ASKER, CAME_IN, Cluster, Greeting, Inquiry, InquiryBody, Kin, LEAVING, Peer, Prepared, WANT, remote,
 };
 use crate::dialect::RequestKind;
 use crate::duplex::{Duplex, Patience, RawHeaders};
@@ -232,7 +232,12 @@ impl Service<Request<ClientBody>> for Nodes {
     fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let mut response = HttpResponse::default();
         match self.judge(request.headers()) {
-            Ok(None) => self.0.cluster.me().write(response.headers_mut()),
+            Ok(None) => {
+                self.0.cluster.me().write(response.headers_mut());
+                if self.0.leaving.is_cancelled() {
+                    response.headers_mut().insert(LEAVING, HeaderValue::from_static("1"));
+                }
+            }
             Ok(Some(greeting)) => {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 let headers = response.headers_mut();

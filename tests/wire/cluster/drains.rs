@@ -1,12 +1,14 @@
 //! A node stops on purpose: sessions of other nodes whose clients come by way of it live on.
 
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
+use crate::nodes::shown;
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::poller::POLLING;
-use crate::support::{AT_ONCE, Nodes, Peer, SOON, Setup, eventually, ms};
+use crate::support::{AT_ONCE, Nodes, Peer, SOON, Setup, eventually, metrics, ms};
 
 fn nodes(drain_timeout: &str) -> Nodes {
     nodes_after("0s", drain_timeout)
@@ -112,6 +114,27 @@ fn the_clients_of_a_node_that_stops_are_told_at_other_nodes() {
     let since = Instant::now();
     Client::connect(nodes.nodes[1].public).get(&poller.target()).assert_unknown_sid();
     assert!(since.elapsed() < 5 * AT_ONCE, "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_node_that_drains_is_seen_to_leave() {
+    let nodes = nodes_after("20s", "20s");
+    let (poller, peer) = nodes.poller();
+    nodes.nodes[0].signal("TERM");
+    let other = nodes.nodes[1].admin;
+    // Nobody looks at the nodes: the metric must not need that.
+    let metric = || Client::connect(other).get("/metrics").text().to_owned();
+    let labels: &[&str] = &["state=\"leaving\""];
+    eventually(|| metrics::value(&metric(), "polliwog_cluster_peers", labels) == "1", metric);
+    assert_eq!(shown(other, "a")["state"], "leaving");
+    assert!(metrics::readyz(other).text().contains("node a is leaving\n"));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+    check.args(["check", "--cluster", "--config"]).arg(nodes.nodes[1].folder().join("config.toml"));
+    let checked = check.output().unwrap().stdout;
+    let checked = String::from_utf8(checked).unwrap();
+    let line = checked.lines().find(|line| line.contains("node a at ")).unwrap_or_default();
+    assert!(line.contains("; it drains"), "{checked}");
+    drop((poller, peer));
 }
 
 /// Returns the WebSocket, at the second node, of a session of the first.

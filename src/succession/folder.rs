@@ -154,15 +154,22 @@ async fn living(folder: &Path) -> io::Result<Vec<Node>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(node) = name.to_str().and_then(node_of) else { continue };
-        match UnixStream::connect(entry.path()).await {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                tracing::info!(%node, "the socket of a process that died is removed");
-                fs::remove_file(entry.path())?;
-            }
-            // It has ended meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let looked = match UnixStream::connect(entry.path()).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(entry.path())
+                .map(|()| {
+                    tracing::info!(%node, "the socket of a process that died is removed");
+                }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
             // One that is too busy to be connected lives, too.
-            Ok(_) | Err(_) => found.push((entry.metadata()?.modified()?, node)),
+            Ok(_) | Err(_) => {
+                let made = entry.metadata().and_then(|metadata| metadata.modified());
+                made.map(|made| found.push((made, node)))
+            }
+        };
+        match looked {
+            // It has ended meanwhile, and has removed its socket itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            looked => looked?,
         }
     }
     found.sort_by_key(|(made, _)| std::cmp::Reverse(*made));
@@ -181,3 +188,34 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(10);
 /// The longest path of a folder: a socket's path has 107 bytes at most.
 pub const PATH_LEN_MAX: usize = 107 - "/a---AA.sock".len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn processes_that_end_meanwhile_keep_nobody_from_starting() {
+        let path = std::env::temp_dir().join(format!("polliwog-folder-{}", std::process::id()));
+        let _folder = Folder::enter(&path).await.unwrap();
+        let tag = Tag::of_name("a").unwrap();
+        let others: Vec<_> = (0..2)
+            .map(|at| {
+                let path = socket(&path, Node::from_random(tag, [0, at]));
+                std::thread::spawn(move || {
+                    for _ in 0..3000 {
+                        // As a process does: its listener ends before its socket is removed, and may be taken for dead.
+                        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+                        let _absent = fs::remove_file(&path);
+                    }
+                })
+            })
+            .collect();
+        while !others.iter().all(std::thread::JoinHandle::is_finished) {
+            living(&path).await.unwrap();
+        }
+        for other in others {
+            other.join().unwrap();
+        }
+        fs::remove_dir_all(&path).unwrap();
+    }
+}

@@ -82,11 +82,11 @@ const dumps = new WeakMap();
 export const server = ({ port, admin }) => `[server]\nlisten = "127.0.0.1:${port}"\n[admin]\nlisten = "127.0.0.1:${admin}"\n`;
 export const route = (at, dialect) => `[[routes]]\npath = "${at}"\ndialect = "${dialect}"\nupstream = "u"\n`;
 
-/** Starts what stands behind a proxy: the demo backend, for upstreams of its own sessions' and for shared ones. */
+/** Starts what stands behind a proxy: the demo backend, for upstreams of sessions' own and for shared ones. It pings nobody meanwhile. */
 export async function backend(at, under = []) {
   await proxy(
     'back.toml',
-    `${server(at)}${route('/socket.io/', 'engine.io')}${route('/mux/', 'mux')}[upstreams.u]\nkind = "demo"\n`,
+    `${server(at)}${route('/socket.io/', 'engine.io')}ping_interval = "1h"\n${route('/mux/', 'mux')}[upstreams.u]\nkind = "demo"\n`,
     at.port,
     under,
   );

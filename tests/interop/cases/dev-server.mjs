@@ -1,7 +1,7 @@
 // An application that people run on SockJS: webpack-dev-server, whose pages learn of changes through sockjs-client. Behind the
 // proxy it speaks plain WebSocket, and everything else of it is forwarded; the oracle is its own SockJS server.
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { middlebox } from '../lib/middlebox.mjs';
@@ -31,7 +31,12 @@ async function develop(t) {
   const folder = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
   t.defer(() => rm(folder, { recursive: true, force: true }));
   await mkdir(path.join(folder, 'public'));
-  const write = (name, content) => writeFile(path.join(folder, name), content);
+  // At once: a page that is loaded again while its file is empty learns of no other change.
+  const write = async (name, content) => {
+    const file = path.join(folder, name);
+    await writeFile(`${folder}.new`, content);
+    await rename(`${folder}.new`, file);
+  };
   await write('index.js', ENTRY);
   await write('text.js', text('first'));
   await write('public/index.html', page('old'));

@@ -37,7 +37,7 @@ pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) ->
         match operation {
             Operation::Push(_) | Operation::Post(_) => cpu(operation, peer, SESSIONS, effort).await,
             // A node's load for each of them: with less, they would share fewer writes than one does.
-            Operation::Spread if matches!(peer, Peer::Three | Peer::ThreeMux | Peer::NodeSticky) => {
+            Operation::Spread if matches!(peer, Peer::Three | Peer::ThreeMux) => {
                 cpu(operation, peer, SESSIONS / 2 * 3, effort).await
             }
             Operation::Echo | Operation::Spread | Operation::WebSocket(_) => {

@@ -1,7 +1,5 @@
 // The reference servers. Arguments: which one, its address, the address at which it takes commands, and "echo" or
-// "silent". A command is the number of a group, in two bytes; each session of the group gets a message. "sticky" is Engine.IO in three
-// processes behind one that knows whose each session is, and takes no commands.
-import cluster from "node:cluster";
+// "silent". A command is the number of a group, in two bytes; each session of the group gets a message.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import net from "node:net";
@@ -23,18 +21,6 @@ const servers = {
       const send = (message) => socket.send(message);
       begin(socket.request._query.n, send, (echo) => socket.on("message", echo));
     });
-    return engine;
-  },
-  sticky() {
-    const { setupMaster, setupWorker } = require("@socket.io/sticky");
-    if (cluster.isWorker) {
-      setupWorker({ httpServer: http, engine: servers["engine.io"]() });
-    } else {
-      // It sends bytes between the processes.
-      cluster.setupPrimary({ serialization: "advanced" });
-      setupMaster(http, { loadBalancingMethod: "random" });
-      for (let worker = 0; worker < 3; worker += 1) cluster.fork();
-    }
   },
   sockjs() {
     const settings = { heartbeat_delay: PATIENCE, response_limit: 2 ** 30, log: () => {} };
@@ -66,7 +52,7 @@ const commands = net.createServer((connection) => {
     }
   });
 });
-if (cluster.isPrimary) listen(commands, control, () => listen(http, address));
+listen(commands, control, () => listen(http, address));
 
 function listen(server, address, then) {
   const [host, port] = address.split(":");

@@ -159,9 +159,7 @@ impl Operation {
                 &[Peer::Mux, Peer::Own, Peer::SockJsNode]
             }
             Self::Echo => &[Peer::Mux, Peer::Own, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode],
-            Self::Spread => {
-                &[Peer::Own, Peer::Three, Peer::Mux, Peer::ThreeMux, Peer::Node, Peer::NodeSticky]
-            }
+            Self::Spread => &[Peer::Own, Peer::Three, Peer::Mux, Peer::ThreeMux],
             Self::WebSocket(_) | Self::Idle => &[
                 Peer::Own,
                 Peer::Framed,
@@ -201,7 +199,7 @@ impl Operation {
                 &[Peer::SockJsNode]
             }
             Self::WebSocket(_) => &[Peer::Nginx, Peer::Haproxy],
-            Self::Spread => &[Peer::Own, Peer::Mux, Peer::Node],
+            Self::Spread => &[Peer::Own, Peer::Mux],
             Self::Latency => &[Peer::Nginx],
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],

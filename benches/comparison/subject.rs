@@ -68,7 +68,6 @@ impl Subject {
             Peer::Hyper => started.own_server("hyper").await,
             Peer::EngineIoxide => started.own_server("engineioxide").await,
             Peer::Node => started.node("engine.io").await,
-            Peer::NodeSticky => started.node("sticky").await,
             Peer::SockJsNode => started.node("sockjs").await,
             Peer::NginxBeforeNode => started.nginx_before_node().await,
             Peer::Nginx => started.nginx().await,

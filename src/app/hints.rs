@@ -154,6 +154,7 @@ mod tests {
             assert!(hints.lines().any(|shown| shown == line), "{line} is not in\n{hints}");
         }
     }
+
     #[test]
     fn the_hints_tell_whose_port_they_have() {
         let first = |peers: &str, listen: &str| {

@@ -85,16 +85,15 @@ impl<S> Claims<S> {
     /// before the answer is sent.
     pub(super) fn hear(&mut self, id: Id, question: Question) -> Heard {
         let Some(claim) = self.all.get(&id) else { return Heard::NoMore };
-        if let Question::Claim { by, instead_of } = question {
-            if !claim.is_won && (by < self.me || instead_of == Some(self.me)) {
-                self.release(id);
+        let is_pending = !claim.is_won;
+        if let Question::Claim { by, instead_of } = question
+            && (instead_of == Some(self.me) || (is_pending && by < self.me))
+        {
+            self.release(id);
+            if is_pending {
                 self.gave_way.insert(id, by);
-                return Heard::NoMore;
             }
-            if instead_of == Some(self.me) {
-                self.release(id);
-                return Heard::NoMore;
-            }
+            return Heard::NoMore;
         }
         Heard::Of(self.me)
     }

@@ -2,57 +2,23 @@
 // beside polls that are parked on the same connection. See README.md.
 
 import http2 from 'node:http2';
-import { once } from 'node:events';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { accepts, freePort, sleep } from '../tests/interop/lib/ports.mjs';
+import { readFileSync } from 'node:fs';
+import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
+import { backend, callgrind, hasCallgrind, instructions, proxy, route, stop } from './subjects.mjs';
 
-const binary = process.env.POLLIWOG_BIN;
 const polls = Number(process.env.POLLS ?? 5000);
 const WARM = 1000;
-const folder = mkdtempSync(path.join(tmpdir(), 'polliwog-bench-'));
-const children = new Set();
-process.on('exit', () => {
-  children.forEach((child) => child.kill('SIGKILL'));
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function proxy(name, text, port, under = []) {
-  const file = path.join(folder, name);
-  writeFileSync(file, text);
-  const [program, ...args] = [...under, binary, 'run', '--config', file];
-  const child = spawn(program, args, { stdio: 'ignore' });
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  // The interval between two looks.
-  while (!(await accepts(port))) await sleep(20);
-  return child;
-}
-
-async function stop(child) {
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
-}
 
 const kilobytes = ({ pid }) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1.024;
 
-const server = (port, admin, more = '') =>
-  `[server]\nlisten = "127.0.0.1:${port}"\n${more}[admin]\nlisten = "127.0.0.1:${admin}"\n`;
-const route = (at, dialect, more = '') => `[[routes]]\npath = "${at}"\ndialect = "${dialect}"\nupstream = "u"\n${more}`;
-
-const back = { port: await freePort(), admin: await freePort() };
-await proxy('back.toml', `${server(back.port, back.admin)}${route('/mux/', 'mux')}[upstreams.u]\nkind = "demo"\n`, back.port);
+const UPSTREAM = (await backend({ port: await freePort(), admin: await freePort() })).mux;
 
 async function subject(under) {
   const [port, admin] = [await freePort(), await freePort()];
   // No ping ends a poll.
   const pings = 'ping_interval = "1h"\n';
-  const upstream = `[upstreams.u]\nkind = "mux"\nurl = "ws://127.0.0.1:${back.port}/mux/"\n`;
-  const more = 'h2c = true\nidle_timeout = "10m"\n';
-  const text = `${server(port, admin, more)}${route('/socket.io/', 'engine.io', pings)}${upstream}`;
+  const server = `[server]\nlisten = "127.0.0.1:${port}"\nh2c = true\nidle_timeout = "10m"\n[admin]\nlisten = "127.0.0.1:${admin}"\n`;
+  const text = `${server}${route('/socket.io/', 'engine.io')}${pings}[upstreams.u]\n${UPSTREAM}\n`;
   return { child: await proxy('subject.toml', text, port, under), port };
 }
 
@@ -138,19 +104,9 @@ async function memory(count, streams) {
   return [connection / connections.length, session / count, poll / count];
 }
 
-const counts = path.join(folder, 'callgrind');
-
 /** Instructions of a POST and the GET that brings its echo, beside so many parked polls. */
-async function instructions(parked) {
-  const { child, port } = await subject([
-    'env',
-    'GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS',
-    'valgrind',
-    '-q',
-    '--tool=callgrind',
-    '--instr-atstart=no',
-    `--callgrind-out-file=${counts}`,
-  ]);
+async function instructionsBeside(parked) {
+  const { child, port } = await subject(callgrind('subject'));
   const connection = connect(port);
   for (let count = 0; count < parked; count += 1) {
     const sid = await handshake(connection);
@@ -166,17 +122,10 @@ async function instructions(parked) {
   };
   const rounds = 300;
   await go(20);
-  // Nothing is on its way.
-  await sleep(500);
-  const control = (what) => execFileSync('callgrind_control', [what, `${child.pid}`], { stdio: 'pipe' });
-  control('--instr=on');
-  await go(rounds);
-  await sleep(500);
-  control('--dump');
-  const [, total] = /^totals: (\d+)/m.exec(readFileSync(`${counts}.1`, 'utf8'));
+  const [total] = await instructions({ subject: child }, () => go(rounds));
   connection.destroy();
   await stop(child);
-  return Number(total) / rounds;
+  return total / rounds;
 }
 
 const only = process.argv[2];
@@ -194,8 +143,8 @@ if (only !== 'instructions') {
   const most = Math.max(...polled);
   console.log(`\nBudget: a parked poll takes at most ${BUDGET} kB: ${most.toFixed(1)}, ${most <= BUDGET ? 'met' : 'not met'}`);
 }
-if (only !== 'memory' && spawnSync('callgrind_control', ['--version']).status === 0) {
+if (only !== 'memory' && hasCallgrind) {
   console.log('\n| polls parked beside it | instructions of POST, echo, GET |\n|---|---|');
-  for (const parked of [0, 1, 10, 97]) console.log(`| ${parked} | ${Math.round(await instructions(parked))} |`);
+  for (const parked of [0, 1, 10, 97]) console.log(`| ${parked} | ${Math.round(await instructionsBeside(parked))} |`);
 }
 process.exit(0);

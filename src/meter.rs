@@ -33,8 +33,8 @@ use sizes::Waits;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Op,
-    Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
+    AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Limit,
+    Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -153,6 +153,12 @@ impl Metrics {
         }
     }
 
+    /// Returns the meter of the limits that are reached.
+    pub fn limits(&self) -> LimitMeter {
+        let of = |limit: &Limit| self.0.whole.limited.series(vec![("limit", Cow::Borrowed(limit.word()))]);
+        LimitMeter(Limit::ALL.iter().map(of).collect())
+    }
+
     /// Sets the maximum number of concurrent sessions.
     pub fn sessions_limit(&self, limit: usize) {
         self.0.whole.sessions_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -260,6 +266,17 @@ impl Connections {
 impl Default for Connections {
     fn default() -> Self {
         Metrics::new().connections("")
+    }
+}
+
+/// Counts how often each limit was reached.
+#[derive(Clone, Debug)]
+pub struct LimitMeter(Vec<Counter>);
+
+impl LimitMeter {
+    /// Counts that a limit was reached.
+    pub fn reached(&self, limit: Limit) {
+        self.0[limit as usize].inc();
     }
 }
 

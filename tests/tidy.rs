@@ -41,6 +41,7 @@ const FLOORS: [&[&str]; 11] = [
         "frame",
         "reply",
         "window",
+        "bucket",
         "dots",
         "hop",
         "agent",
@@ -56,9 +57,10 @@ const FLOORS: [&[&str]; 11] = [
         "spelling",
         "close",
         "meter",
+        "limited",
         "background",
     ],
-    &["acme", "codec", "mux", "peer", "socketio", "succession"],
+    &["acme", "codec", "limits", "mux", "peer", "socketio", "succession"],
     &["session", "trunk"],
     &["cluster", "dialect", "directory", "upstream"],
     &["bridge"],
@@ -71,9 +73,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "codec", "mux", "peer", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
-    "frame", "reply", "window", "dots", "hop", "agent",
+    "frame", "reply", "window", "bucket", "dots", "hop", "agent",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.

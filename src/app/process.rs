@@ -20,6 +20,8 @@ use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::Config;
 use crate::drain::{Drain, Signals};
+use crate::limited::Limited;
+use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::server::ConnectInfo;
 use crate::service::admin::Admin;
@@ -55,6 +57,8 @@ impl Process {
         let metrics = Metrics::new();
         metrics.sessions_limit(config.server.max_sessions);
         metrics.first_loaded();
+        let limits =
+            Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
         let listeners = Listeners::bind(config).await?;
         let listening = listeners.listening()?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
@@ -77,6 +81,7 @@ impl Process {
             helpers: helpers.clone(),
             draining: CancellationToken::new(),
             metrics: metrics.clone(),
+            limits: limits.clone(),
             via: Arc::new(Via::new().context("no name for Via")?),
             locations: located.map(Arc::new),
             cluster: cluster.clone(),
@@ -96,7 +101,8 @@ impl Process {
             )
         };
         let connections = &wiring.work.connections;
-        let public = public.serve(make, connections, vital, &endings.public, &metrics);
+        let public =
+            public.with_limits(limits.clone()).serve(make, connections, vital, &endings.public, &metrics);
         let orders = Orders::new(public.ordered());
         // A process without [cluster] has no nodes to show.
         let has_nodes = config.cluster.is_some();

@@ -169,6 +169,7 @@ impl Reloader {
             listed.take_over();
         }
         listeners::note_change(&config, &earlier, &self.public.local_addrs());
+        self.wiring.limits.set(config.limits.clients, &config.server.trusted_proxies);
         self.wiring.registry.set_max(config.server.max_sessions);
         self.wiring.metrics.sessions_limit(config.server.max_sessions);
         if config.server.max_sessions != before.server.max_sessions {

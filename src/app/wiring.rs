@@ -13,6 +13,7 @@ use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::dialect::{self, engineio::EngineIo};
+use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::service::{
     Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served, SessionRoute,
@@ -50,6 +51,7 @@ pub(super) struct Wiring {
     /// Cancelled when no new session may begin.
     pub(super) draining: CancellationToken,
     pub(super) metrics: Metrics,
+    pub(super) limits: Limits,
     pub(super) via: Arc<Via>,
     /// The other nodes, if there are any.
     pub(super) cluster: Option<Arc<Cluster>>,
@@ -146,6 +148,7 @@ impl Wiring {
             trusted_proxies: Arc::clone(&trusted_proxies),
             via: Arc::clone(&self.via),
             draining: self.draining.clone(),
+            limits: self.limits.clone(),
             registry: self.registry.clone(),
             cluster: self.cluster.clone(),
             locations: self.locations.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::limits::HeldSession;
 use crate::session::Ending;
 
 /// The places for sessions.
@@ -22,7 +23,11 @@ struct Seats {
 
 /// One of `max_sessions` places, released when dropped.
 #[derive(Debug)]
-pub struct Admission(Arc<Seats>);
+pub struct Admission {
+    seats: Arc<Seats>,
+    /// What it counts as for its client.
+    held: HeldSession,
+}
 
 /// Messages that were accepted from a client that is gone, but not yet taken by its backend. Dropped once they are.
 #[derive(Debug)]
@@ -93,7 +98,7 @@ impl Places {
         let one_more = |taken: usize| (taken < max).then_some(taken + 1);
         let taken = &self.seats.taken;
         let was = taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        was.ok().map(|_| Admission(Arc::clone(&self.seats)))
+        was.ok().map(|_| Admission { seats: Arc::clone(&self.seats), held: HeldSession::default() })
     }
 
     /// Notes that an ended session still has messages of its client to deliver to its backend.
@@ -119,9 +124,18 @@ impl fmt::Debug for Places {
     }
 }
 
+impl Admission {
+    /// Has it count for its client, too.
+    #[must_use]
+    pub fn counted(mut self, held: HeldSession) -> Self {
+        self.held = held;
+        self
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        self.seats.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

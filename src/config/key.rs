@@ -129,6 +129,8 @@ pub enum Section {
     Acme,
     /// One of `[[listeners]]`.
     Listener,
+    /// `[limits]`.
+    Limits,
     /// `[admin]`.
     Admin,
     /// `[log]`.
@@ -167,6 +169,7 @@ impl Section {
             Self::Certificates => "[[server.tls.certificates]]",
             Self::Acme => "[server.tls.acme]",
             Self::Listener => "[[listeners]]",
+            Self::Limits => "[limits]",
             Self::Admin => "[admin]",
             Self::Log => "[log]",
             Self::Cluster => "[cluster]",
@@ -185,8 +188,18 @@ impl Section {
 }
 
 /// The tables at the top of the file.
-pub const SECTIONS: [&str; 9] =
-    ["server", "listeners", "admin", "log", "cluster", "succession", "defaults", "routes", "upstreams"];
+pub const SECTIONS: [&str; 10] = [
+    "server",
+    "listeners",
+    "limits",
+    "admin",
+    "log",
+    "cluster",
+    "succession",
+    "defaults",
+    "routes",
+    "upstreams",
+];
 
 impl Key {
     /// Returns the dialects beside which a route may hold it, by what they are called in the configuration; `None` is all

@@ -46,6 +46,7 @@ mod fixed;
 mod header_rules;
 mod key;
 pub mod keys;
+mod limits;
 mod listeners;
 mod load;
 mod log;
@@ -74,6 +75,7 @@ mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
 pub use fixed::{Differing, Fixed};
+pub use limits::Limits;
 pub use load::LoadError;
 pub use log::Log;
 pub use origin::{Origin, Source};
@@ -90,6 +92,8 @@ use tree::{Lines, Node};
 pub struct Config {
     /// `[server]` and `[[listeners]]`.
     pub server: server::Settings,
+    /// `[limits]`.
+    pub limits: Limits,
     /// `[admin]`.
     pub admin: service::AdminSettings,
     /// `[log]`.
@@ -172,6 +176,7 @@ impl Config {
     fn read(tree: &Node, sink: &Sink) -> Self {
         let root = Table::root(tree, &keys::KEYS, sink);
         let (server, mut taken) = listeners::read(&root, sink);
+        let limits = limits::read(&root.section("limits", Section::Limits), &server);
         let admin = listeners::read_admin(&root.section("admin", Section::Admin), &taken);
         taken.push(Taken::by("admin.listen", admin.listen.clone()));
         let log = log::read(&root.section("log", Section::Log));
@@ -187,7 +192,7 @@ impl Config {
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(&root, &defaults, &server.listeners, &in_order, sink);
-        Self { server, admin, log, cluster, succession, directory, routes, upstreams }
+        Self { server, limits, admin, log, cluster, succession, directory, routes, upstreams }
     }
 }
 

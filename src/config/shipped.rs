@@ -110,6 +110,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         | Section::Server
         | Section::Certificates
         | Section::UpstreamTls
+        | Section::Limits
         | Section::Admin
         | Section::Log
         | Section::Defaults => {

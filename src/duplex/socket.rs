@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -31,6 +33,14 @@ impl Socket {
             Self::Tcp(stream) => stream.set_nodelay(true),
             // There is nothing else.
             Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Closes it at once by a reset: nothing is sent any more, and the system keeps nothing of it.
+    pub fn abort(self) {
+        if let Self::Tcp(stream) = &self {
+            // Without it, the connection is closed in the usual way.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 

@@ -146,6 +146,9 @@ metrics! {
         sessions_limit: Gauge = "polliwog_sessions_limit" in Count by [],
             "Maximum number of concurrent sessions",
             "";
+        limited: Family<Counter> = "polliwog_limited" in Count by ["limit"],
+            "What was refused or slowed down because a limit was reached, by the limit's key in the configuration",
+            "The log's line `a limit was reached` names a client. One client: it has too much, or many users share its address. Many: raise the limit, or add a process.";
         reloads: Family<Counter> = "polliwog_config_reloads" in Count by ["outcome"],
             "Reloads of the configuration, `done` and `refused`",
             "`refused`: the log has each fault, and so does `polliwog check`. The configuration before stays in force.";
@@ -260,7 +263,7 @@ metrics! {
         handshakes: Family<Counter> = "polliwog_handshakes" in Count by ["route", "upstream", "outcome"],
             "Handshakes completed or refused",
             "Look at `outcome`: `down` and `slow` are caused by the backend, `full` calls for a higher \
-             `max_sessions` or another process, `refused` and `forbidden` are clients that may not connect.";
+             `max_sessions` or another process, `limited` is told by `polliwog_limited_total`, `refused` and `forbidden` are clients that may not connect.";
         sessions: Family<Gauge> = "polliwog_sessions" in Count by ["route", "upstream", "transport"],
             "Open sessions",
             "At `polliwog_sessions_limit`, new clients get 503.";

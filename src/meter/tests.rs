@@ -319,6 +319,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.cluster();
     metrics.directory();
     metrics.first_loaded();
+    metrics.limits();
     metrics.may_order();
     metrics.certificates_expire([("a.pem".to_owned(), "a.test".to_owned(), UNIX_EPOCH)].into_iter());
     metrics.succession().set(1, 2);

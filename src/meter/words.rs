@@ -39,12 +39,30 @@ words! {
         Slow = "slow",
         /// The limit on sessions was reached.
         Full = "full",
+        /// Its client has too many sessions, or began too many in a short time.
+        Limited = "limited",
         /// The proxy is about to stop.
         Draining = "draining",
         /// The origin may not connect to this route.
         Forbidden = "forbidden",
         /// The proxy failed internally.
         Failed = "failed",
+    }
+}
+
+words! {
+    /// A limit that was reached, by its key in the configuration.
+    Limit {
+        /// Connections in all.
+        MaxConnections = "max_connections",
+        /// Connections of one client.
+        ClientConnections = "client_connections",
+        /// Sessions of one client.
+        ClientSessions = "client_sessions",
+        /// Handshakes in all.
+        Handshakes = "handshakes_per_second",
+        /// Handshakes of one client.
+        ClientHandshakes = "client_handshakes_per_second",
     }
 }
 

@@ -57,11 +57,11 @@ struct Accepted {
 }
 
 impl Accepting {
-    /// Runs until the server ends and the last connection is closed. Each connection is a task made by `start`, or by
-    /// `refuse` if there is no room for it.
+    /// Runs until the server ends and the last connection is closed. Each connection is a task made by `start`, unless
+    /// that closes it at once, or by `refuse` if no descriptor is left for it.
     pub(super) async fn run<F, C, G, R>(self, start: F, refuse: G)
     where
-        F: Fn(Socket, RemoteAddress) -> C,
+        F: Fn(Socket, RemoteAddress) -> Option<C>,
         C: Future<Output = ()> + Send + 'static,
         G: Fn(Socket, RemoteAddress) -> R,
         R: Future<Output = ()> + Send + 'static,
@@ -101,7 +101,7 @@ impl Accepting {
 
     async fn accept<F, C, G, R>(&self, start: F, refuse: G, tasks: &mut JoinSet<()>, crashes: &Throttle)
     where
-        F: Fn(Socket, RemoteAddress) -> C,
+        F: Fn(Socket, RemoteAddress) -> Option<C>,
         C: Future<Output = ()> + Send + 'static,
         G: Fn(Socket, RemoteAddress) -> R,
         R: Future<Output = ()> + Send + 'static,
@@ -125,7 +125,9 @@ impl Accepting {
             match accepted {
                 Ok(Accepted { stream, peer, refusal: None }) => {
                     (pause, shortage) = (Pause::default(), None);
-                    tasks.spawn(self.tracker.track_future(start(stream, peer)));
+                    if let Some(started) = start(stream, peer) {
+                        tasks.spawn(self.tracker.track_future(started));
+                    }
                 }
                 Ok(Accepted { stream, peer, refusal: Some(permit) }) => {
                     self.connections.accept_failed();

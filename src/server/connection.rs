@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use tracing::debug;
 
+use super::admitted::Admitted;
 use super::caller::Serve;
 use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use super::ending::Ending;
@@ -22,6 +23,7 @@ use super::settings::{ListenerSettings, Settings};
 use crate::address::{RemoteAddress, TrustedProxy};
 use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
 use crate::hop;
+use crate::limits::Limits;
 use crate::meter::{Connections, Protocol};
 use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
 
@@ -89,6 +91,12 @@ impl Connecting {
         Ok(NextConnecting { connecting, tls, moves_clients })
     }
 
+    /// Lets a connection in, or not: `None` if there are too many. Before a PROXY header its client is not known.
+    pub(super) fn admit(&self, limits: &Limits, peer: RemoteAddress) -> Option<Admitted> {
+        let admitted = Admitted::new(limits)?;
+        if self.proxies.is_some() { Some(admitted) } else { admitted.identified(peer) }
+    }
+
     /// Returns the certificates that are ordered.
     pub(super) fn ordered(&self) -> Vec<Arc<Ordered>> {
         self.tls.as_ref().map(ServerTls::ordered).unwrap_or_default()
@@ -121,6 +129,7 @@ pub(super) async fn run<M, S>(
     connecting: Arc<Connecting>,
     stream: Socket,
     peer: RemoteAddress,
+    admitted: Option<Admitted>,
     make: Arc<M>,
     ending: Ending,
     connections: Connections,
@@ -131,7 +140,7 @@ pub(super) async fn run<M, S>(
     let _open = connections.opened();
     let raw_headers = RawHeaders::default();
     let (io, info, protocol) =
-        match open(&connecting, stream, peer, &ending, &connections, &raw_headers).await {
+        match open(&connecting, stream, peer, admitted, &ending, &connections, &raw_headers).await {
             Ok(opened) => opened,
             Err(error) => return debug!(%peer, %error, "connection setup failed"),
         };
@@ -163,6 +172,7 @@ async fn open(
     connecting: &Connecting,
     mut stream: Socket,
     mut peer: RemoteAddress,
+    mut admitted: Option<Admitted>,
     ending: &Ending,
     connections: &Connections,
     raw_headers: &RawHeaders,
@@ -174,6 +184,13 @@ async fn open(
             client = proxies.client(&mut stream, peer) => client?,
             () = ending.signalled() => return Err(ended()),
         };
+        if let Some(unknown) = admitted {
+            admitted = unknown.identified(peer);
+            if admitted.is_none() {
+                stream.abort();
+                return Err(io::Error::other("its client has too many connections"));
+            }
+        }
     }
     let patience = Patience::new(STALL_TIMEOUT);
     patience.set_half_close(connecting.half_close_timeout);
@@ -185,7 +202,13 @@ async fn open(
         patience: patience.clone(),
         raw_headers: raw_headers.clone(),
     };
-    let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
+    let with_patience = |stream: Duplex| {
+        let stream = stream.with_patience(Some(patience));
+        match admitted {
+            Some(admitted) => admitted.keep(stream),
+            None => stream,
+        }
+    };
     let Some(tls) = &connecting.tls else {
         let protocol = if connecting.h2c {
             // Boxed like the handshake below.

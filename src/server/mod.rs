@@ -4,6 +4,7 @@
 //! a request means: the caller makes the service for a connection. It ends in steps, see [`Signals`].
 
 mod accept;
+mod admitted;
 mod bound;
 mod caller;
 mod connect_info;
@@ -25,6 +26,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
+use crate::duplex::Socket;
+use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::tls::ServerTls;
 pub use accept::Signals;
@@ -47,6 +50,7 @@ pub struct Server {
     sockets: Vec<Bound>,
     connecting: Vec<Connecting>,
     has_reserve: bool,
+    limits: Limits,
 }
 
 impl Server {
@@ -69,13 +73,19 @@ impl Server {
                 sockets.push(Bound::new(listener, name, taken)?);
             }
         }
-        Ok(Self { sockets, connecting, has_reserve: false })
+        Ok(Self { sockets, connecting, has_reserve: false, limits: Limits::default() })
     }
 
     /// Returns the same server, with access to the reserved [`descriptors`](crate::descriptors).
     #[must_use]
     pub fn with_reserve(self) -> Self {
         Self { has_reserve: true, ..self }
+    }
+
+    /// Returns the same server for clients that these limits hold for. Without them there are none.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Returns descriptors of the same sockets, in the order of the settings.
@@ -111,7 +121,7 @@ impl Server {
     {
         let (make, refusal) = (Arc::new(make), Arc::new(|_: ConnectInfo| Refusal));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-        let has_reserve = self.has_reserve;
+        let (has_reserve, limits) = (self.has_reserve, self.limits);
         let (tracker, vital, metrics) = (tracker.clone(), vital.clone(), metrics.clone());
         let accept = move |bound: Accepts, signals: Signals| {
             let Accepts { socket, address, connecting: current, ending } = bound;
@@ -121,17 +131,23 @@ impl Server {
                 let (ended, opened) = (ending.clone(), connections.clone());
                 move |stream, peer| {
                     let (make, ended) = (Arc::clone(&make), ended.for_connection());
-                    connection::run(connecting.load_full(), stream, peer, make, ended, opened.clone())
+                    connection::run(connecting.load_full(), stream, peer, None, make, ended, opened.clone())
                 }
             };
             let start = {
-                let (connecting, make) = (Arc::clone(&current), Arc::clone(&make));
+                let (connecting, make, limits) = (Arc::clone(&current), Arc::clone(&make), limits.clone());
                 let (ended, opened) = (ending.clone(), connections.clone());
-                move |stream, peer| {
+                move |stream: Socket, peer| {
                     // Before what it is served by: if that is replaced in between, it is told in vain, and otherwise not
                     // at all.
                     let (make, ended) = (Arc::clone(&make), ended.for_connection());
-                    connection::run(connecting.load_full(), stream, peer, make, ended, opened.clone())
+                    let connecting = connecting.load_full();
+                    let Some(admitted) = connecting.admit(&limits, peer) else {
+                        stream.abort();
+                        return None;
+                    };
+                    let opened = opened.clone();
+                    Some(connection::run(connecting, stream, peer, Some(admitted), make, ended, opened))
                 }
             };
             let accepting = Accepting {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::new_session::MAX_PAYLOAD;
@@ -12,6 +12,7 @@ use super::replies::{OUT_OF_ROUTE, Unreached};
 use super::session_route::SessionRoute;
 use super::via::CIRCLE;
 use super::{Client, onward};
+use crate::address::RemoteAddress;
 use crate::bridge::{BridgeInfo, Front};
 use crate::dialect;
 use crate::dialect::websocket::{POLICY, PlainFraming};
@@ -62,9 +63,13 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         route.refusals.note(Reason::Draining);
         return deny(Outcome::Draining, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
     }
-    let Some(admission) = route.registry.admit() else {
-        route.refusals.note(Reason::Full);
-        return deny(Outcome::Full, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
+    let admission = match route.place(route.limits.client(client_of(route, &open, &proxy).ip())) {
+        Ok(admission) => admission,
+        Err(refused) => {
+            let mut denied = denied(refused.status(), refused.text());
+            denied.headers.insert(RETRY_AFTER, refused.retry_after());
+            return deny(refused.outcome(), denied);
+        }
     };
     // The other proxy's prefix is not known here; there is none above the root.
     if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
@@ -118,6 +123,13 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     trunk.accept(id, accepted(opened));
     let front = Front::WebSocket(Box::new(socket.with_max_payload(max_payload)));
     reservation.begin(session, info, link, front, admission);
+}
+
+/// Returns whose session it is: the client that the other proxy tells, if that may.
+fn client_of(route: &SessionRoute, open: &Open, proxy: &Client) -> RemoteAddress {
+    let is_known = route.settings.mux.token.is_some() || route.limits.client(proxy.peer.ip()).is_none();
+    let told = open.client.parse().ok().filter(|_| is_known);
+    told.unwrap_or(proxy.peer)
 }
 
 /// Returns the request for the backend.

@@ -62,7 +62,7 @@ impl Handshake<'_> {
             let (outcome, response) = self.explain(&**framing, error, kind);
             refused(outcome, response)
         };
-        let admission = match route.admit(&head.headers) {
+        let admission = match route.admit(&head.headers, &client) {
             Ok(admission) => admission,
             Err(Unavailable::Forbidden) => {
                 let reply = framing.refuse(Refusal::Forbidden, kind);

@@ -15,6 +15,7 @@ mod locations;
 mod moves;
 mod named;
 mod new_session;
+mod no_place;
 mod nodes;
 mod onward;
 mod passing;

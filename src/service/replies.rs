@@ -19,8 +19,13 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
 /// Returns the response while the proxy accepts no more, with the time to retry.
 pub(super) fn unavailable(text: &'static str) -> Response {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    response.headers_mut().insert(RETRY_AFTER, retry_after());
     response
+}
+
+/// Returns the time to retry if it is not known when there will be room.
+pub(super) const fn retry_after() -> HeaderValue {
+    HeaderValue::from_static(RETRY_AFTER_SECONDS)
 }
 
 /// The response if a backend was not reached, or its answer was not understood.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::locations::Locations;
+use super::no_place::NoPlace;
 use super::onward::{self, Onward};
 use super::refusals::{Reason, Refusals};
 use super::replies::unavailable;
@@ -20,6 +21,7 @@ use crate::address::{RemoteAddress, TrustedProxy};
 use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
 use crate::dialect::{Framing, Place};
+use crate::limits::{self, Limits};
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
@@ -44,6 +46,8 @@ pub struct SessionRoute {
     pub via: Arc<Via>,
     /// Cancelled when no session may be opened any more.
     pub draining: CancellationToken,
+    /// What clients may take.
+    pub limits: Limits,
     /// The index of its sessions.
     pub registry: Registry,
     /// The other nodes, if there are any.
@@ -76,8 +80,8 @@ impl SessionRoute {
         }
     }
 
-    /// Admits one more session.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admission, Unavailable> {
+    /// Admits one more session of a client.
+    pub(super) fn admit(&self, headers: &HeaderMap, client: &Client) -> Result<Admission, Unavailable> {
         let busy = |reason, outcome, text| {
             self.refusals.note(reason);
             Unavailable::Busy(outcome, Box::new(unavailable(text)))
@@ -89,7 +93,22 @@ impl SessionRoute {
         if self.draining.is_cancelled() {
             return Err(busy(Reason::Draining, Outcome::Draining, "the proxy is stopping\n"));
         }
-        self.registry.admit().ok_or_else(|| busy(Reason::Full, Outcome::Full, "the proxy is full\n"))
+        if headers.contains_key(onward::X_FORWARDED_FOR) && !client.peer.is_among(&self.trusted_proxies) {
+            self.limits.note_untrusted(client.peer);
+        }
+        let admitted = self.place(self.limits.client(self.address_of(headers, client)));
+        admitted.map_err(|refused| Unavailable::Busy(refused.outcome(), Box::new(refused.response())))
+    }
+
+    /// Returns a place for one more session of a client, if that and all others leave one.
+    pub(super) fn place(&self, client: Option<limits::Client>) -> Result<Admission, NoPlace> {
+        self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)?;
+        let Some(admission) = self.registry.admit() else {
+            self.refusals.note(Reason::Full);
+            return Err(NoPlace::Full);
+        };
+        let held = self.limits.begin(client).map_err(|_| NoPlace::TooMany)?;
+        Ok(admission.counted(held))
     }
 
     /// Reserves an id for one more session. This happens before the backend is asked, so that no session is opened

@@ -33,6 +33,7 @@ impl Proxy {
         helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
         let wiring = Wiring {
             upstreams: Mutex::default(),
+            limits: Limits::default(),
             registry,
             work: Work::default(),
             helpers,

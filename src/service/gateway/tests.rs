@@ -21,6 +21,7 @@ use crate::bridge::Registry;
 use crate::client_body::ClientBody;
 use crate::dialect::{self, Backend};
 use crate::duplex::{Patience, RawHeaders};
+use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::service::{Client, Refusals, Route, Via};
 use crate::upstream::{self, InUse, Kind};
@@ -51,6 +52,7 @@ fn before(
         trusted_proxies: Arc::from([]),
         via: Arc::new(Via::new().unwrap()),
         draining: CancellationToken::new(),
+        limits: Limits::default(),
         registry: Registry::new(1),
         cluster: None,
         locations: None,

@@ -18,6 +18,7 @@ use crate::bridge::{BridgeInfo, Front, Registry};
 use crate::cluster::{Cluster, Greeting, InquiryBody, Me, Peers, Roster, Settings};
 use crate::dialect::{self, Ask, Beginning, Dialect, Environment, RequestKind};
 use crate::duplex::{Duplex, Patience, RawHeaders};
+use crate::limits::Limits;
 use crate::meter::{ClusterMeter, Metrics};
 use crate::packet::Heartbeat;
 use crate::service::{
@@ -104,6 +105,7 @@ impl Site {
             trusted_proxies: Arc::from([]),
             via: Arc::new(Via::new().unwrap()),
             draining: CancellationToken::new(),
+            limits: Limits::default(),
             registry: registry.clone(),
             cluster: Some(Arc::clone(&cluster)),
             locations: Some(Arc::new(Locations::new(node, Arc::clone(&cluster), None))),

@@ -1,0 +1,103 @@
+//! `[limits]`: what one client may take, and all together.
+
+use super::key::Section;
+use super::key::Shown::{Default, Example};
+use super::key::Type::{Count, Flag};
+use super::row::{Row, read_rows, row};
+use super::table::Table;
+use super::values::{count, flag};
+use crate::limits::Settings;
+use crate::server;
+
+/// The parts of `[limits]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// What clients may take.
+    pub clients: Settings,
+}
+
+/// The keys of `[limits]`.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const LIMITS: &[Row<Written>] = {
+    use Section::Limits;
+    &[
+        row(Limits, "max_connections", Count, Example("40_000"), "most connections; unset: four for each of max_sessions",
+            |table, key, written| written.max_connections = table.value(key, count(0..=CONNECTIONS_MAX))),
+        row(Limits, "client_connections", Count, Example("10_000"), "most connections of one client; unset: a quarter of those",
+            |table, key, written| written.client_connections = table.value(key, count(0..=CONNECTIONS_MAX))),
+        row(Limits, "client_sessions", Count, Example("2_500"), "most sessions of one client; unset: a quarter of max_sessions",
+            |table, key, written| written.client_sessions = table.value(key, count(0..=CONNECTIONS_MAX))),
+        row(Limits, "handshakes_per_second", Count, Default("1_000"), "most new sessions a second; ten seconds' worth may come at once",
+            |table, key, written| written.handshakes = table.value(key, count(0..=RATE_MAX))),
+        row(Limits, "client_handshakes_per_second", Count, Default("50"), "the same for one client; beyond it handshakes get 429",
+            |table, key, written| written.client_handshakes = table.value(key, count(0..=RATE_MAX))),
+        row(Limits, "count_private", Flag, Default("false"), "limit clients of private networks, too: see docs/security.md",
+            |table, key, written| table.set(key, &mut written.count_private, flag)),
+    ]
+};
+
+/// What the table says. Zero is no limit.
+#[derive(Default, Debug)]
+pub(super) struct Written {
+    max_connections: Option<usize>,
+    client_connections: Option<usize>,
+    client_sessions: Option<usize>,
+    handshakes: Option<usize>,
+    client_handshakes: Option<usize>,
+    count_private: bool,
+}
+
+/// Reads `[limits]` beside `[server]`.
+pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
+    let mut written = Written::default();
+    read_rows(LIMITS, table, &mut written);
+    let unset = Settings::beside(server.max_sessions);
+    let or = |written: Option<usize>, unset| match written {
+        Some(0) => Settings::NONE,
+        Some(limit) => limit,
+        None => unset,
+    };
+    let max_connections = or(written.max_connections, unset.max_connections);
+    let share = if max_connections == Settings::NONE {
+        unset.client_connections
+    } else {
+        Settings::share(max_connections)
+    };
+    let clients = Settings {
+        max_connections,
+        client_connections: or(written.client_connections, share),
+        client_sessions: or(written.client_sessions, unset.client_sessions),
+        handshakes_per_second: or(written.handshakes, unset.handshakes_per_second),
+        client_handshakes_per_second: or(written.client_handshakes, unset.client_handshakes_per_second),
+        count_private: written.count_private,
+    };
+    judge(table, &clients, server.max_sessions);
+    Limits { clients }
+}
+
+/// Reports limits that are never reached, since another is reached first.
+fn judge(table: &Table<'_>, clients: &Settings, max_sessions: usize) {
+    for (key, limit, beside, whole) in [
+        ("client_connections", clients.client_connections, "max_connections", clients.max_connections),
+        ("client_sessions", clients.client_sessions, "server.max_sessions", max_sessions),
+        (
+            "client_handshakes_per_second",
+            clients.client_handshakes_per_second,
+            "handshakes_per_second",
+            clients.handshakes_per_second,
+        ),
+    ] {
+        if table.get(key).is_some() && limit != Settings::NONE && limit > whole {
+            table.report_idle(key, format!("above {beside}, which is {whole}"));
+        }
+    }
+    let limits = [clients.client_connections, clients.client_sessions, clients.client_handshakes_per_second];
+    if clients.count_private && limits.iter().all(|limit| *limit == Settings::NONE) {
+        table.report_idle("count_private", "where no client is limited".to_owned());
+    }
+}
+
+/// The kernel has no more sockets for one process.
+const CONNECTIONS_MAX: usize = 100_000_000;
+/// More than a process could begin.
+const RATE_MAX: usize = 1_000_000;

@@ -1,0 +1,198 @@
+//! How much one client may take, and all together: connections, sessions and handshakes.
+//!
+//! [`Limits`] is the type to read first. What is held is counted by guards ([`HeldConnection`], [`HeldSession`]); what
+//! comes per second, by token buckets. The counts of a client stay for as long as the cache has room: if one is dropped,
+//! its client begins anew, which harms nobody else.
+
+mod client;
+mod held;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::address::{RemoteAddress, TrustedProxy, is_among};
+use crate::bucket::Bucket;
+use crate::limited::{Limit, Limited};
+pub use client::Client;
+use client::is_private;
+use held::Count;
+pub use held::{HeldConnection, HeldSession};
+pub use settings::Settings;
+
+/// What clients may take, and have taken.
+#[derive(Clone, Debug)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rules: ArcSwap<Rules>,
+    connections: Count,
+    handshakes: Mutex<Bucket>,
+    clients: Cache<Client, Arc<Counts>, foldhash::quality::RandomState>,
+    limited: Limited,
+    /// Whether the log has said that a proxy in front is not trusted.
+    has_warned: AtomicBool,
+}
+
+/// What holds now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Rules {
+    settings: Settings,
+    trusted: Vec<TrustedProxy>,
+}
+
+/// What one client has taken.
+#[derive(Default, Debug)]
+struct Counts {
+    connections: Count,
+    sessions: Count,
+    handshakes: Mutex<Bucket>,
+}
+
+/// A handshake that comes too early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooEarly {
+    /// How long it should wait.
+    pub wait: Duration,
+}
+
+impl Limits {
+    /// Creates what holds for clients whose proxies in front are `trusted`.
+    pub fn new(settings: Settings, trusted: &[TrustedProxy], limited: Limited) -> Self {
+        let clients = Cache::builder().max_capacity(CLIENTS_MAX).eviction_policy(EvictionPolicy::lru());
+        Self(Arc::new(Inner {
+            rules: ArcSwap::from_pointee(Rules { settings, trusted: trusted.to_vec() }),
+            connections: Count::default(),
+            handshakes: Mutex::default(),
+            clients: clients.build_with_hasher(foldhash::quality::RandomState::default()),
+            limited,
+            has_warned: AtomicBool::new(false),
+        }))
+    }
+
+    /// Sets what holds from now on; what was taken stays taken.
+    pub fn set(&self, settings: Settings, trusted: &[TrustedProxy]) {
+        self.0.rules.store(Arc::new(Rules { settings, trusted: trusted.to_vec() }));
+    }
+
+    /// Returns the client at an address, which the trusted proxies in front have told; `None` is a Unix socket's. There is
+    /// none where many clients may have the same address: behind a proxy that tells nothing, and, unless the operator says
+    /// otherwise, in a private network.
+    pub fn client(&self, address: Option<IpAddr>) -> Option<Client> {
+        let rules = self.0.rules.load();
+        let is_trusted = match address {
+            Some(address) => is_among(address, &rules.trusted),
+            None => rules.trusted.contains(&TrustedProxy::Unix),
+        };
+        let is_clients = address.is_some_and(|address| !is_private(address))
+            || rules.settings.count_private
+            || !rules.trusted.is_empty();
+        (is_clients && !is_trusted).then(|| Client::of(address))
+    }
+
+    /// Counts a connection of a client that is not known yet; `None` if there are too many.
+    pub fn connect(&self) -> Option<HeldConnection> {
+        let held = self.0.connections.take(self.0.rules.load().settings.max_connections);
+        if held.is_none() {
+            self.0.limited.reached(Limit::MaxConnections, None);
+        }
+        held.map(HeldConnection::new)
+    }
+
+    /// Counts it as its client's.
+    ///
+    /// # Errors
+    /// That has too many.
+    pub fn connected(&self, connection: &mut HeldConnection, peer: RemoteAddress) -> Result<(), Client> {
+        let Some(client) = self.client(peer.ip()) else { return Ok(()) };
+        let max = self.0.rules.load().settings.client_connections;
+        if max == Settings::NONE || connection.is_of(self.counts(client).connections.take(max)) {
+            return Ok(());
+        }
+        self.0.limited.reached(Limit::ClientConnections, Some(&client));
+        Err(client)
+    }
+
+    /// Counts a handshake.
+    ///
+    /// # Errors
+    /// There were too many in a short time. It has not been counted.
+    pub fn shake(&self, client: Option<Client>, now: Instant) -> Result<(), TooEarly> {
+        let settings = self.0.rules.load().settings;
+        let early = |at: Instant| TooEarly { wait: at.saturating_duration_since(now) };
+        // A client that has too many must not take those of the others.
+        if let Some(client) = client
+            && settings.client_handshakes_per_second != Settings::NONE
+        {
+            let counts = self.counts(client);
+            take(&counts.handshakes, settings.client_handshakes_per_second, now).map_err(|at| {
+                self.0.limited.reached(Limit::ClientHandshakes, Some(&client));
+                early(at)
+            })?;
+        }
+        take(&self.0.handshakes, settings.handshakes_per_second, now).map_err(|at| {
+            self.0.limited.reached(Limit::Handshakes, None);
+            early(at)
+        })
+    }
+
+    /// Counts a session of a client.
+    ///
+    /// # Errors
+    /// It has too many.
+    pub fn begin(&self, client: Option<Client>) -> Result<HeldSession, Client> {
+        let max = self.0.rules.load().settings.client_sessions;
+        let Some(client) = client.filter(|_| max != Settings::NONE) else {
+            return Ok(HeldSession::default());
+        };
+        self.counts(client).sessions.take(max).map(HeldSession::new).ok_or_else(|| {
+            self.0.limited.reached(Limit::ClientSessions, Some(&client));
+            client
+        })
+    }
+
+    /// Warns, once, that headers which say whose a request is come from a peer that is not trusted.
+    pub fn note_untrusted(&self, peer: RemoteAddress) {
+        if !self.0.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a request has X-Forwarded-For and comes from none of trusted_proxies: if a proxy stands there, name it in \
+                 server.trusted_proxies, or its clients count as one"
+            );
+        }
+    }
+
+    fn counts(&self, client: Client) -> Arc<Counts> {
+        self.0.clients.get_with(client, Arc::default)
+    }
+}
+
+/// Takes one from a bucket that gets so many a second.
+fn take(bucket: &Mutex<Bucket>, per_second: usize, now: Instant) -> Result<(), Instant> {
+    let Some(price) = u32::try_from(per_second).ok().and_then(|count| SECOND.checked_div(count)) else {
+        return Ok(());
+    };
+    bucket.lock().unwrap_or_else(PoisonError::into_inner).take(price, BURST, now)
+}
+
+/// Nobody is limited, for tests.
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(Settings::default(), &[], Limited::default())
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How much may come at once: what else comes in this time. All clients come again within seconds of a restart.
+const BURST: Duration = Duration::from_secs(10);
+/// Some 20 MB. A site with as many networks of IPv6 is as many clients anyway.
+const CLIENTS_MAX: u64 = 100_000;

@@ -1,0 +1,67 @@
+//! Why there is no place for a session, and what its client is told.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+
+use super::Response;
+use super::replies::{plain, retry_after};
+use crate::limits::TooEarly;
+use crate::meter::Outcome;
+
+/// Why there is no place for a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoPlace {
+    /// There are `max_sessions`.
+    Full,
+    /// Its client has `client_sessions`.
+    TooMany,
+    /// Its client, or all together, have begun too many in a short time.
+    TooEarly(TooEarly),
+}
+
+impl NoPlace {
+    /// Returns the outcome to count.
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::Full => Outcome::Full,
+            Self::TooMany | Self::TooEarly(_) => Outcome::Limited,
+        }
+    }
+
+    /// Returns the response's status.
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany | Self::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// Returns the response's text.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Full => "the proxy is full\n",
+            Self::TooMany => "this client has too many sessions\n",
+            Self::TooEarly(_) => "too many new sessions at once\n",
+        }
+    }
+
+    /// Returns when the client should try again.
+    pub(super) fn retry_after(self) -> HeaderValue {
+        match self {
+            Self::Full | Self::TooMany => retry_after(),
+            // Rounded up: earlier it would be refused again.
+            Self::TooEarly(TooEarly { wait }) => {
+                HeaderValue::from((wait + Duration::from_secs(1) - Duration::from_nanos(1)).as_secs().max(1))
+            }
+        }
+    }
+
+    /// Returns the response.
+    pub(super) fn response(self) -> Response {
+        let mut response = plain(self.status(), self.text());
+        response.headers_mut().insert(RETRY_AFTER, self.retry_after());
+        response
+    }
+}

@@ -33,6 +33,7 @@ pub(crate) mod limits;
 pub mod load;
 pub(crate) mod meter;
 pub mod mux;
+pub(crate) mod networks;
 pub mod packet;
 pub mod peer;
 pub(crate) mod reply;

@@ -46,6 +46,7 @@ const FLOORS: [&[&str]; 11] = [
         "hop",
         "agent",
         "address",
+        "networks",
         "chain",
         "units",
         "throttle",

@@ -29,7 +29,7 @@ pub(super) const LIMITS: &[Row<Written>] = {
             |table, key, written| written.client_sessions = table.value(key, count(0..=CONNECTIONS_MAX))),
         row(Limits, "handshakes_per_second", Count, Default("1_000"), "most new sessions a second; ten seconds' worth may come at once",
             |table, key, written| written.handshakes = table.value(key, count(0..=RATE_MAX))),
-        row(Limits, "client_handshakes_per_second", Count, Default("50"), "the same for one client; beyond it handshakes get 429",
+        row(Limits, "client_handshakes_per_second", Count, Example("50"), "the same for one client; unset: a twentieth",
             |table, key, written| written.client_handshakes = table.value(key, count(0..=RATE_MAX))),
         row(Limits, "count_private", Flag, Default("false"), "limit clients of private networks, too: see docs/security.md",
             |table, key, written| table.set(key, &mut written.count_private, flag)),
@@ -57,18 +57,23 @@ pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
         Some(limit) => limit,
         None => unset,
     };
+    // What one client may take of a limit; of none, what it may take by default.
+    let share =
+        |whole: usize, parts, unset| if whole == Settings::NONE { unset } else { whole.div_ceil(parts) };
+    let handshakes_per_second = or(written.handshakes, unset.handshakes_per_second);
     let max_connections = or(written.max_connections, unset.max_connections);
-    let share = if max_connections == Settings::NONE {
-        unset.client_connections
-    } else {
-        Settings::share(max_connections)
-    };
     let clients = Settings {
         max_connections,
-        client_connections: or(written.client_connections, share),
+        client_connections: or(
+            written.client_connections,
+            share(max_connections, Settings::SHARE, unset.client_connections),
+        ),
         client_sessions: or(written.client_sessions, unset.client_sessions),
-        handshakes_per_second: or(written.handshakes, unset.handshakes_per_second),
-        client_handshakes_per_second: or(written.client_handshakes, unset.client_handshakes_per_second),
+        handshakes_per_second,
+        client_handshakes_per_second: or(
+            written.client_handshakes,
+            share(handshakes_per_second, Settings::RATE_SHARE, unset.client_handshakes_per_second),
+        ),
         count_private: written.count_private,
     };
     judge(table, &clients, server.max_sessions);

@@ -8,6 +8,7 @@ use super::fault::{Place, Sink};
 use super::key::Section;
 use super::key::Shown::{Default, Example};
 use super::key::Type::{Count, Duration, Flag, Table as Inline, Text, Texts};
+use super::networks;
 use super::routes::tables;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
@@ -17,6 +18,7 @@ use super::values::{
     HOUR, MS, Wrong, count, duration, duration_or_never, flag, listen_address, mode, proxy, text,
 };
 use crate::address::{ListenAddress, TrustedProxy};
+use crate::networks::Networks;
 use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
 use crate::tls::TlsFiles;
@@ -33,6 +35,10 @@ pub(super) const SHORT: &[Row<Written>] = {
             |table, key, listener| listener.socket_mode = table.value(key, mode)),
         row(Server, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
+        row(Server, "allow", Texts, Default("[]"), "networks that may connect, others are reset; empty: all",
+            |table, key, listener| networks::read(table, key, &mut listener.networks.allow)),
+        row(Server, "deny", Texts, Default("[]"), "networks that may not connect, even if they are in allow",
+            |table, key, listener| networks::read(table, key, &mut listener.networks.deny)),
         row(Server, "http2", Flag, Default("true"), "whether TLS clients are offered HTTP/2",
             |table, key, listener| listener.http2 = table.value(key, flag)),
         row(Server, "h2c", Flag, Default("false"), "whether clients without TLS may speak HTTP/2 from the start",
@@ -84,6 +90,10 @@ pub(super) const LISTENER: &[Row<Written>] = {
             |table, key, listener| listener.socket_mode = table.value(key, mode)),
         row(Listener, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
+        row(Listener, "allow", Texts, Default("[]"), "networks that may connect, as in [server]",
+            |table, key, listener| networks::read(table, key, &mut listener.networks.allow)),
+        row(Listener, "deny", Texts, Default("[]"), "networks that may not, as in [server]",
+            |table, key, listener| networks::read(table, key, &mut listener.networks.deny)),
         row(Listener, "http2", Flag, Example("false"), "whether it offers TLS clients HTTP/2; unset: as in [server]",
             |table, key, listener| listener.http2 = table.value(key, flag)),
         row(Listener, "h2c", Flag, Example("false"), "whether others may speak HTTP/2; unset: as in [server]",
@@ -114,6 +124,7 @@ pub(super) struct Written {
     tls: Option<TlsFiles>,
     http2: Option<bool>,
     h2c: Option<bool>,
+    networks: Networks,
 }
 
 /// An address that a listener has.
@@ -149,8 +160,9 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
         let default = ListenerSettings::default();
         settings.listeners.push(short.over(default, &server, "server", &mut taken, &proxies));
     } else {
-        for key in
-            ["tls", "socket_mode", "proxy_protocol"].into_iter().filter(|key| server.get(key).is_some())
+        for key in ["tls", "socket_mode", "proxy_protocol", "allow", "deny"]
+            .into_iter()
+            .filter(|key| server.get(key).is_some())
         {
             server.report_idle(
                 key,
@@ -204,6 +216,13 @@ impl Written {
         if let Some(mode) = self.socket_mode {
             judge_mode(mode, addresses, table);
         }
+        let has_ip = addresses.is_empty() || addresses.iter().any(|address| address.ip().is_some());
+        for key in ["allow", "deny"].into_iter().filter(|key| table.get(key).is_some()) {
+            if !has_ip && !self.proxy_protocol {
+                table.report_idle(key, "without an address of IP in listen".to_owned());
+            }
+        }
+        networks::judge(table, &self.networks);
     }
 
     /// Returns the listener over what holds without keys, and takes its addresses.
@@ -218,7 +237,7 @@ impl Written {
         let written = self.listen.iter().flatten().map(|(_, address)| address.clone());
         let addresses = if self.listen.is_some() { written.collect() } else { unset.listen.clone() };
         self.judge_addresses(&addresses, table);
-        let Self { name: _, listen, only_v6, socket_mode, proxy_protocol, tls, http2, h2c } = self;
+        let Self { name: _, listen, only_v6, socket_mode, proxy_protocol, tls, http2, h2c, networks } = self;
         let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
@@ -240,7 +259,17 @@ impl Written {
             taken.push(one);
         }
         let socket_mode = socket_mode.unwrap_or(unset.socket_mode);
-        ListenerSettings { listen: addresses, only_v6, socket_mode, proxy_protocol, tls, http2, h2c, ..unset }
+        ListenerSettings {
+            listen: addresses,
+            only_v6,
+            socket_mode,
+            proxy_protocol,
+            tls,
+            http2,
+            h2c,
+            networks,
+            ..unset
+        }
     }
 }
 

@@ -51,6 +51,7 @@ mod listeners;
 mod load;
 mod log;
 mod mux;
+mod networks;
 mod origin;
 mod routes;
 mod row;

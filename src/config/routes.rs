@@ -81,6 +81,7 @@ pub(super) fn read(
         let Defaults {
             session,
             speech,
+            networks,
             allowed_origins,
             cors,
             compression,
@@ -117,6 +118,7 @@ pub(super) fn read(
                 dialect,
                 speech,
                 upstream,
+                networks,
                 allowed_origins,
                 cors,
                 compression,

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::cors;
 use super::header_rules;
 use super::key::{Section, Shown, Type};
+use super::networks;
 use super::row::{Row, read_rows, row};
 use super::speech;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use crate::dialect;
+use crate::networks::Networks;
 use crate::service::{Cors, HeaderRules};
 use crate::session::{Bind, Settings};
 
@@ -40,6 +42,10 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
         |table, key, defaults| table.set(key, &mut defaults.session.relay, flag)),
     row(Section::Defaults, "bind", Type::Word, Shown::Default("\"none\""), "ties a session to its client's address or cookie; none: off",
         |table, key, defaults| table.set(key, &mut defaults.session.bind, word(&BINDS, &[]))),
+    row(Section::Defaults, "allow", Type::Texts, Shown::Default("[]"), "networks whose clients are served, others get 403; empty: all",
+        |table, key, defaults| networks::read(table, key, &mut defaults.networks.allow)),
+    row(Section::Defaults, "deny", Type::Texts, Shown::Default("[]"), "networks whose clients get 403, even if they are in allow",
+        |table, key, defaults| networks::read(table, key, &mut defaults.networks.deny)),
     row(Section::Defaults, "allowed_origins", Type::Texts, Shown::Default("[]"), "origins that may connect; empty: all",
         |table, key, defaults| if let Some(origins) = table.list(key, origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
@@ -63,6 +69,7 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
 pub(super) struct Defaults {
     pub(super) session: Settings,
     pub(super) speech: dialect::Settings,
+    pub(super) networks: Networks,
     pub(super) allowed_origins: Vec<String>,
     pub(super) cors: Cors,
     pub(super) compression: bool,
@@ -77,6 +84,7 @@ impl Default for Defaults {
         Self {
             session: Settings::default(),
             speech: dialect::Settings::default(),
+            networks: Networks::default(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
@@ -93,6 +101,7 @@ impl Defaults {
     pub(super) fn overridden_by(&self, table: &Table<'_>) -> Self {
         let mut defaults = self.clone();
         read_rows(DEFAULTS, table, &mut defaults);
+        networks::judge(table, &defaults.networks);
         speech::read(table, &mut defaults.speech);
         defaults
     }

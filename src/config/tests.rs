@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cors;
+mod limits;
 mod listeners;
 mod rows;
 mod slips;

@@ -160,6 +160,12 @@ impl Limits {
         })
     }
 
+    /// Counts a connection of a client that a listener does not let in.
+    pub fn note_denied(&self, client: RemoteAddress) {
+        let address = Client::of(client.ip());
+        self.0.limited.reached(Limit::Deny, Some(&address));
+    }
+
     /// Warns, once, that headers which say whose a request is come from a peer that is not trusted.
     pub fn note_untrusted(&self, peer: RemoteAddress) {
         if !self.0.has_warned.swap(true, Ordering::Relaxed) {

@@ -22,23 +22,23 @@ impl Settings {
     /// No limit.
     pub const NONE: usize = usize::MAX;
 
-    /// Creates the settings that hold if none is written, beside this maximum of sessions: a quarter of everything is
-    /// enough for the many users behind one address of a carrier.
+    /// A client may take one of so many parts of all connections and sessions: enough for the many users behind one
+    /// address of a carrier.
+    pub const SHARE: usize = 4;
+    /// The same of the handshakes in a second. They are spread over time, so fewer are enough.
+    pub const RATE_SHARE: usize = 20;
+
+    /// Creates the settings that hold if none is written, beside this maximum of sessions.
     pub const fn beside(max_sessions: usize) -> Self {
         let max_connections = max_sessions.saturating_mul(CONNECTIONS_EACH);
         Self {
             max_connections,
-            client_connections: Self::share(max_connections),
-            client_sessions: Self::share(max_sessions),
-            handshakes_per_second: 1000,
-            client_handshakes_per_second: 50,
+            client_connections: max_connections.div_ceil(Self::SHARE),
+            client_sessions: max_sessions.div_ceil(Self::SHARE),
+            handshakes_per_second: HANDSHAKES,
+            client_handshakes_per_second: HANDSHAKES.div_ceil(Self::RATE_SHARE),
             count_private: false,
         }
-    }
-
-    /// Returns how much of a limit one client may take.
-    pub const fn share(limit: usize) -> usize {
-        limit.div_ceil(4)
     }
 }
 
@@ -58,3 +58,5 @@ impl Default for Settings {
 
 /// A polling client has two, one more while it upgrades, and some are kept alive by clients that have gone on.
 const CONNECTIONS_EACH: usize = 4;
+/// A small part of what one core can do, and ten seconds of it are `max_sessions` by default.
+const HANDSHAKES: usize = 1000;

@@ -3,6 +3,7 @@
 use crate::address::RemoteAddress;
 use crate::duplex::{Companion, Duplex};
 use crate::limits::{HeldConnection, Limits};
+use crate::networks::Networks;
 
 /// A connection that there is room for.
 #[derive(Debug)]
@@ -17,8 +18,12 @@ impl Admitted {
         limits.connect().map(|held| Self { limits: limits.clone(), held })
     }
 
-    /// Counts it for its client; `None` if that has too many.
-    pub(super) fn identified(mut self, client: RemoteAddress) -> Option<Self> {
+    /// Counts it for its client; `None` if that may not come, or has too many.
+    pub(super) fn identified(mut self, client: RemoteAddress, networks: &Networks) -> Option<Self> {
+        if client.ip().is_some_and(|address| !networks.admit(Some(address))) {
+            self.limits.note_denied(client);
+            return None;
+        }
         self.limits.connected(&mut self.held, client).is_ok().then_some(self)
     }
 

@@ -25,6 +25,7 @@ use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
 use crate::hop;
 use crate::limits::Limits;
 use crate::meter::{Connections, Protocol};
+use crate::networks::Networks;
 use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
 
 /// What all connections of a listener share.
@@ -41,6 +42,7 @@ pub(super) struct Connecting {
     /// Whether other clients may begin with it.
     h2c: bool,
     half_close_timeout: Duration,
+    networks: Networks,
 }
 
 impl Connecting {
@@ -59,8 +61,9 @@ impl Connecting {
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
         let trusted = settings.trusted_proxies.as_slice().into();
+        let networks = listener.networks.clone();
         let listener = Arc::clone(&listener.name);
-        Self { listener, proxies, trusted, tls, http, http2, h2c, half_close_timeout }
+        Self { listener, proxies, trusted, tls, http, http2, h2c, half_close_timeout, networks }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -91,10 +94,11 @@ impl Connecting {
         Ok(NextConnecting { connecting, tls, moves_clients })
     }
 
-    /// Lets a connection in, or not: `None` if there are too many. Before a PROXY header its client is not known.
+    /// Lets a connection in; `None` if there are too many, or its client may not come. Before a PROXY header that is not
+    /// known.
     pub(super) fn admit(&self, limits: &Limits, peer: RemoteAddress) -> Option<Admitted> {
         let admitted = Admitted::new(limits)?;
-        if self.proxies.is_some() { Some(admitted) } else { admitted.identified(peer) }
+        if self.proxies.is_some() { Some(admitted) } else { admitted.identified(peer, &self.networks) }
     }
 
     /// Returns the certificates that are ordered.
@@ -185,10 +189,10 @@ async fn open(
             () = ending.signalled() => return Err(ended()),
         };
         if let Some(unknown) = admitted {
-            admitted = unknown.identified(peer);
+            admitted = unknown.identified(peer, &connecting.networks);
             if admitted.is_none() {
                 stream.abort();
-                return Err(io::Error::other("its client has too many connections"));
+                return Err(io::Error::other("its client may not come, or has too many connections"));
             }
         }
     }

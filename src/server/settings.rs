@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{ListenAddress, TrustedProxy};
+use crate::networks::Networks;
 use crate::tls::TlsFiles;
 
 /// Public listeners, and what they have in common.
@@ -53,6 +54,8 @@ pub struct ListenerSettings {
     pub http2: bool,
     /// Whether clients without TLS may begin with HTTP/2 (RFC 9113, section 3.3: with prior knowledge).
     pub h2c: bool,
+    /// Which addresses may connect; a Unix socket's clients have none, and may.
+    pub networks: Networks,
 }
 
 impl ListenerSettings {
@@ -72,6 +75,7 @@ impl ListenerSettings {
             tls: None,
             http2: true,
             h2c: false,
+            networks: Networks::default(),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) enum Reason {
     Version,
     /// The page's origin is not among `allowed_origins`.
     Origin,
+    /// The client's address is not among those that may meet the route.
+    Address,
     /// Too many preflights are pending at the backend.
     Preflights,
     /// No route has the request's path and host.
@@ -61,6 +63,7 @@ impl Reason {
             Self::Draining => "draining",
             Self::Version => "unsupported version",
             Self::Origin => "foreign origin",
+            Self::Address => "address not allowed",
             Self::Preflights => "too many preflights",
             Self::NoRoute => "no route",
             Self::Circle => "request loop",

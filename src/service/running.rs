@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
-use super::refusals::Refusals;
+use super::onward;
+use super::refusals::{Reason, Refusals};
+use super::replies::plain;
 use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
+use super::{Client, Response};
 use crate::address::TrustedProxy;
 use crate::cluster::CameIn;
 use crate::duplex::Patience;
+use crate::meter::Op;
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
 
@@ -62,6 +67,26 @@ pub enum Handler {
 }
 
 impl Served {
+    /// Refuses a request whose client's address may not meet the route.
+    pub(super) fn refuse_address(&self, headers: &HeaderMap, client: &Client) -> Option<Response> {
+        let networks = &self.route.networks;
+        if networks.are_all() {
+            return None;
+        }
+        let (trusted, meter, refusals) = match &self.handler {
+            Handler::Gateway { gateway, .. } => gateway.route.refuses_with(),
+            Handler::Demux(demux) => demux.route.refuses_with(),
+            Handler::Forward(forward) => (&forward.trusted_proxies, &forward.meter, &forward.refusals),
+        };
+        let address = onward::address_of(headers, client, trusted);
+        (!networks.admit(address)).then(|| {
+            let shown = address.map_or_else(|| client.peer.to_string(), |address| address.to_string());
+            refusals.note_with(Reason::Address, Some(&shown));
+            meter.request(Op::Other, StatusCode::FORBIDDEN.as_u16());
+            plain(StatusCode::FORBIDDEN, "this address may not come here\n")
+        })
+    }
+
     fn routed(&self) -> Routed<'_, Self> {
         let files = match &self.handler {
             Handler::Gateway { files, .. } => files.clone().map(Handler::Forward),

@@ -71,6 +71,11 @@ pub(super) enum Unavailable {
 }
 
 impl SessionRoute {
+    /// Returns what it takes to refuse a client's address.
+    pub(super) const fn refuses_with(&self) -> (&Arc<[TrustedProxy]>, &Meter, &Arc<Refusals>) {
+        (&self.trusted_proxies, &self.meter, &self.refusals)
+    }
+
     /// Returns whether another node may have the session of a request.
     pub(super) fn may_be_elsewhere(&self, place: &Place<'_>, sid: &str) -> bool {
         match (place, &self.locations) {

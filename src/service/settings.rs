@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::address::ListenAddress;
 use crate::dialect;
+use crate::networks::Networks;
 use crate::route_id::RouteId;
 use crate::session;
 
@@ -28,6 +29,8 @@ pub struct Route {
     pub speech: dialect::Settings,
     /// The upstream's name.
     pub upstream: String,
+    /// Addresses that may meet it, as the proxies in front that are trusted tell them.
+    pub networks: Networks,
     /// Origins that may connect; empty allows all. A request without `Origin` is always allowed.
     pub allowed_origins: Vec<String>,
     /// Its CORS rule.
@@ -59,6 +62,7 @@ impl Route {
             dialect: "engine.io",
             speech: dialect::Settings::default(),
             upstream: "a".into(),
+            networks: Networks::default(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,

@@ -91,10 +91,13 @@ impl Service<Request<ClientBody>> for Stack {
         let Ok(found) = running.find(&mut head, self.connection.listener.as_ref()) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
-        let Some(Served { route, handler }) = found else {
+        let Some(served @ Served { route, handler }) = found else {
             running.refusals.note(Reason::NoRoute);
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
+        if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
+            return Serving::done(refused);
+        }
         let patience = &self.connection.patience;
         patience.set(route.session.stall_timeout);
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };

@@ -18,6 +18,7 @@ mod bind;
 mod bounds;
 mod certificates;
 mod checks;
+mod clients;
 mod cluster;
 mod compression;
 mod cors;

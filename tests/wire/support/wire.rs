@@ -1,7 +1,7 @@
 //! A TCP connection that is read under a deadline, so that a test fails rather than hangs.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,15 @@ impl Wire {
         socket.set_recv_buffer_size(8 << 10).unwrap();
         socket.connect(&addr.into()).expect("the target listens");
         Self { is_narrow: true, ..Self::new(socket.into()) }
+    }
+
+    /// Connects from this address of the host.
+    pub(crate) fn connect_from(addr: SocketAddr, from: &str) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let from: IpAddr = from.parse().unwrap();
+        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+        socket.connect(&addr.into()).expect("the target listens");
+        Self::new(socket.into())
     }
 
     /// Takes over an accepted connection.

@@ -12,6 +12,7 @@
 
 mod answer;
 mod chunks;
+mod lines;
 mod outside;
 mod settings;
 #[cfg(test)]

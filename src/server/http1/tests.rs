@@ -1,6 +1,7 @@
 //! When a connection leaves hyper, and when it must not.
 
 mod alike;
+mod lines;
 mod outside;
 mod streams;
 

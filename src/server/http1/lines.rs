@@ -84,7 +84,7 @@ impl Known {
     }
 }
 
-/// Returns a number that differs for most contents. Whoever makes some with the same one only has them read again.
+/// Returns a number that differs for most contents. Contents made to have the same one are only read again.
 fn hash(before: u64, bytes: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();

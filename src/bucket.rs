@@ -36,9 +36,14 @@ impl Bucket {
         if let Some(at) = self.opens_at(price, depth, now) {
             return Err(at);
         }
+        self.charge(price, now);
+        Ok(())
+    }
+
+    /// Takes something that has already come, even if it costs more than is there: what follows waits for it.
+    pub fn charge(&mut self, price: Duration, now: Instant) {
         let from = self.full_at.map_or(now, |at| at.max(now));
         self.full_at = Some(from + price);
-        Ok(())
     }
 
     /// Returns when something may be taken, unless that is now.
@@ -66,6 +71,14 @@ mod tests {
         assert_eq!(bucket.take(50 * MS, 10 * MS, now), Err(now + 50 * MS));
         assert_eq!(bucket.take(MS, 10 * MS, now), Err(now + 41 * MS));
         assert_eq!(bucket.take(50 * MS, 10 * MS, now + 50 * MS), Ok(()));
+    }
+
+    #[test]
+    fn what_has_come_already_delays_what_follows() {
+        let (mut bucket, now) = (Bucket::default(), Instant::now());
+        bucket.charge(50 * MS, now);
+        assert_eq!(bucket.opens_at(Duration::ZERO, 10 * MS, now), Some(now + 40 * MS));
+        assert_eq!(bucket.opens_at(Duration::ZERO, 10 * MS, now + 40 * MS), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::info::BridgeInfo;
 use super::places::Queue;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
+use crate::limited::Limit;
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
 use crate::upstream::{Link, LinkEvent};
@@ -191,7 +192,10 @@ impl Driver {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => self.break_link(now),
                 Poll::Ready(Ok(())) => {
-                    let Some(message) = self.session.next_for_link(now) else { break };
+                    let Some(message) = self.session.next_for_link(now) else {
+                        self.info.limited.reached(Limit::Messages, None);
+                        break;
+                    };
                     let transport = self.session.transport();
                     self.info.meter.from_client(transport, 1, message.len() as u64);
                     self.push_rest = self.push_rest.saturating_sub(message.len());

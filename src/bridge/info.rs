@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::owner::Owner;
 use crate::dialect::Framing;
+use crate::limited::Limited;
 use crate::meter::Meter;
 use crate::packet::Transport;
 use crate::session::Pushes;
@@ -33,6 +34,8 @@ pub struct BridgeInfo {
     pub upstream: Option<Arc<InUse>>,
     /// The meter of its route.
     pub meter: Meter,
+    /// Counts that its client sends too fast.
+    pub limited: Limited,
     /// The span of its log lines.
     pub span: tracing::Span,
     /// The client that it is bound to, if its id alone is not enough to use it.

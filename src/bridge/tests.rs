@@ -104,6 +104,7 @@ impl Stage {
             pushes: self.policy.pushes,
             headers: None,
             upstream: None,
+            limited: crate::limited::Limited::default(),
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),
             owner: None,

@@ -53,6 +53,8 @@ const SERVED: [(&str, &[&str]); 2] = [
             "allow_upgrades",
             "relay",
             "bind",
+            "messages_per_second",
+            "bytes_per_second",
             "allowed_origins",
             "cors",
             "compression",

@@ -9,7 +9,7 @@ use super::networks;
 use super::row::{Row, read_rows, row};
 use super::speech;
 use super::table::Table;
-use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
+use super::values::{GB, HOUR, MS, count, duration, flag, origin, size, word};
 use crate::dialect;
 use crate::networks::Networks;
 use crate::service::{Cors, HeaderRules};
@@ -42,6 +42,10 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
         |table, key, defaults| table.set(key, &mut defaults.session.relay, flag)),
     row(Section::Defaults, "bind", Type::Word, Shown::Default("\"none\""), "ties a session to its client's address or cookie; none: off",
         |table, key, defaults| table.set(key, &mut defaults.session.bind, word(&BINDS, &[]))),
+    row(Section::Defaults, "messages_per_second", Type::Count, Shown::Default("10_000"), "messages that a client may send; faster ones wait; 0: no limit",
+        |table, key, defaults| if let Some(value) = table.value(key, count(0..=RATE_MAX)) { defaults.session.rate.messages = rate(value); }),
+    row(Section::Defaults, "bytes_per_second", Type::Size, Shown::Default("\"100MB\""), "bytes of messages that a client may send; 0: no limit",
+        |table, key, defaults| if let Some(value) = table.value(key, size(0..=GB)) { defaults.session.rate.bytes = rate(value); }),
     row(Section::Defaults, "allow", Type::Texts, Shown::Default("[]"), "networks whose clients are served, others get 403; empty: all",
         |table, key, defaults| networks::read(table, key, &mut defaults.networks.allow)),
     row(Section::Defaults, "deny", Type::Texts, Shown::Default("[]"), "networks whose clients get 403, even if they are in allow",
@@ -107,6 +111,13 @@ impl Defaults {
     }
 }
 
+/// Returns a rate; zero is none.
+fn rate(per_second: usize) -> Option<u32> {
+    u32::try_from(per_second).ok().filter(|rate| *rate > 0)
+}
+
+/// No session is as fast.
+const RATE_MAX: usize = 1_000_000;
 /// A poll that waits longer for echoes is slower than the poll that would follow it.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 /// An upgrade's probe must fit.

@@ -177,6 +177,11 @@ impl Limits {
         }
     }
 
+    /// Returns what counts other limits.
+    pub fn limited(&self) -> Limited {
+        self.0.limited.clone()
+    }
+
     fn counts(&self, client: Client) -> Arc<Counts> {
         self.0.clients.get_with(client, Arc::default)
     }

@@ -63,6 +63,8 @@ words! {
         Handshakes = "handshakes_per_second",
         /// Handshakes of one client.
         ClientHandshakes = "client_handshakes_per_second",
+        /// Messages of one session, or their bytes.
+        Messages = "messages_per_second",
         /// Connections from addresses that a listener does not let in.
         Deny = "deny",
     }

@@ -116,6 +116,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         headers: None,
         upstream: Some(Arc::clone(&route.upstream)),
         meter: route.meter.clone(),
+        limited: route.limits.limited(),
         span: tracing::debug_span!("session", mux = id.get(), route = %route.id),
         owner: None,
         tracker: route.tracker.clone(),

@@ -76,6 +76,7 @@ impl<'r> NewSession<'r> {
             headers,
             upstream: Some(Arc::clone(&route.upstream)),
             meter: route.meter.clone(),
+            limited: route.limits.limited(),
             span: tracing::debug_span!("session", number, route = %route.id),
             owner,
             tracker: route.tracker.clone(),

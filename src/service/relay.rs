@@ -51,6 +51,8 @@ pub(super) async fn begin(
         handle: Arc::new(RelayHandle { framing, drain: CancellationToken::new() }),
         reservation,
         introduction: route.upstream.introduction(),
+        rate: settings.session.rate,
+        limited: route.limits.limited(),
         max_payload: settings.session.max_payload,
         message_max: route.message_max,
         close_timeout: settings.session.close_timeout,

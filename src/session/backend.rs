@@ -70,17 +70,6 @@ impl Session {
         self.drop_inbox(now);
     }
 
-    /// Returns the next message for the link. Call it only when the link has room.
-    pub fn next_for_link(&mut self, now: Instant) -> Option<Message> {
-        let message = self.inbox.ahead.take()?;
-        if !self.policy.echoes.is_zero() {
-            self.unanswered += 1;
-        }
-        self.inbox_since = Some(now);
-        self.fill_inbox(now);
-        Some(message)
-    }
-
     /// Drains the session before the proxy stops: both sides finish what they are sending, and the client is
     /// disconnected at the first quiet moment within `patience`.
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
@@ -215,6 +204,7 @@ impl Session {
         self.inbox.ahead = None;
         self.inbox.rest = None;
         self.inbox_since = None;
+        self.is_paced = false;
         self.pulse.release(now);
         if self.push == PushSlot::Waiting {
             self.push = PushSlot::Idle;

@@ -24,6 +24,12 @@ impl Session {
         Ok(())
     }
 
+    /// Returns whether the candidate's packets are to be read before a poll is handled, since they may have been sent
+    /// before it.
+    pub fn reads_probe_first(&self) -> bool {
+        self.upgrade.is_some() && !self.policy.crossing.is_zero()
+    }
+
     /// Handles a packet that arrived on the candidate.
     pub fn handle_probe_packet(&mut self, packet: &Packet, now: Instant) {
         let Some(upgrade) = &mut self.upgrade else { return };

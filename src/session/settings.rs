@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::rate::Rate;
+
 /// The part of `[defaults]` and of a route that concerns sessions. Sizes are in bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -33,6 +35,8 @@ pub struct Settings {
     pub relay: bool,
     /// Which clients may use a session, besides knowing its id.
     pub bind: Bind,
+    /// How fast a client may send messages; those that come faster wait, and it is not read meanwhile.
+    pub rate: Rate,
 }
 
 impl Default for Settings {
@@ -50,6 +54,7 @@ impl Default for Settings {
             allow_upgrades: true,
             relay: true,
             bind: Bind::None,
+            rate: Rate::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::receiver::{ReceiverRoom, Terms};
 use super::settings::Settings;
 use super::upgrade::Upgrade;
 use super::{End, Transport};
+use crate::bucket::Bucket;
 use crate::packet::{Closing, Heartbeat, Packet};
 
 /// One client's session.
@@ -47,6 +48,10 @@ pub struct Session {
     pub(super) paused: Option<Pause>,
     /// The time since which the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
+    /// Whether that wait begins later, because the client sends too fast.
+    pub(super) is_paced: bool,
+    /// How much the client has sent of late; boxed, because most clients never send.
+    pub(super) sent: Option<Box<Bucket>>,
     /// Until when the handshake is held, unless the backend sends something before.
     pub(super) greets_by: Option<Instant>,
     /// Set once the client has said goodbye; it leaves unless a poll arrives before.
@@ -219,6 +224,8 @@ impl Session {
             upgrade: None,
             paused: None,
             inbox_since: None,
+            is_paced: false,
+            sent: None,
             greets_by,
             leaving: None,
             absent_at: None,
@@ -267,11 +274,6 @@ impl Session {
         self.transport == Transport::WebSocket && self.phase != Phase::Over && self.inbox.is_empty()
     }
 
-    /// Returns whether there is a message for the link.
-    pub fn has_for_link(&self) -> bool {
-        self.inbox.ahead.is_some()
-    }
-
     /// Returns whether there is a packet for the client's WebSocket.
     pub fn has_for_socket(&self) -> bool {
         self.transport == Transport::WebSocket
@@ -293,12 +295,6 @@ impl Session {
     /// Returns when the oldest message of the last [`Event::Answer`] arrived from the backend.
     pub const fn oldest_answered(&self) -> Option<Instant> {
         self.answered_since
-    }
-
-    /// Returns whether the candidate's packets are to be read before a poll is handled, since they may have been sent
-    /// before it.
-    pub fn reads_probe_first(&self) -> bool {
-        self.upgrade.is_some() && !self.policy.crossing.is_zero()
     }
 
     /// Returns whether a poll is parked or a stream is open.
@@ -370,7 +366,8 @@ impl Session {
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a separate deadline for its remaining messages.
-        let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
+        let patience = if self.is_paced { Duration::ZERO } else { stall };
+        let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + patience);
         // Most of the deadlines are unset, in each of a push's four turns. An array of them would be written and read
         // nevertheless.
         let next = earlier(earlier(phase, late), earlier(leaving, upgrade));

@@ -5,6 +5,7 @@ mod ending;
 mod heartbeat;
 mod linger;
 mod model;
+mod pace;
 mod polling;
 mod pressure;
 mod receivers;

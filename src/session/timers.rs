@@ -76,8 +76,11 @@ impl Session {
                 Due::Stall => return self.end(End::Stalled, now),
             }
         }
+        if self.is_paced && self.inbox_since.is_none_or(|since| now >= since) {
+            self.is_paced = false;
+        }
         let stall = self.settings.stall_timeout;
-        if self.inbox_since.is_some_and(|since| now >= since + stall) {
+        if !self.is_paced() && self.inbox_since.is_some_and(|since| now >= since + stall) {
             self.drop_inbox(now);
             return self.end(End::Stalled, now);
         }

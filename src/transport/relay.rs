@@ -5,6 +5,7 @@
 
 mod direction;
 mod opening;
+mod pace;
 
 use std::future::Future;
 use std::io;
@@ -19,13 +20,16 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use self::direction::{Direction, Flow, Then};
 use self::opening::Opening;
+use self::pace::Pace;
 use crate::bridge::{Admission, Entry, RelayHandle, Reservation};
 use crate::codec::frames::Counted;
 use crate::duplex::Duplex;
 use crate::end::End;
+use crate::limited::{Limit, Limited};
 use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
 use crate::route_id::RouteId;
+use crate::session::Rate;
 use crate::upstream::{InUse, Introduction, Opened};
 
 /// One relayed session.
@@ -37,6 +41,8 @@ pub struct Relay {
     up: Direction,
     /// From the backend to the client.
     down: Direction,
+    /// How fast the client may send.
+    pace: Pace,
     /// The backend's first message, if it describes the session.
     opening: Option<Opening>,
     session: RelayedSession,
@@ -68,6 +74,10 @@ pub struct RelayedSession {
     pub reservation: Reservation,
     /// How to read the backend's first message, if that describes the session.
     pub introduction: Option<Introduction>,
+    /// How fast the client may send.
+    pub rate: Rate,
+    /// Counts that it sends too fast.
+    pub limited: Limited,
     /// The client's largest message, in payload bytes on the wire; `None` if the backend sets the limit.
     pub max_payload: Option<usize>,
     /// The backend's largest message, in payload bytes on the wire.
@@ -89,6 +99,7 @@ impl Relay {
             upstream: upstream.0,
             up: Direction::new(max_payload, client.1),
             down: Direction::new(session.message_max as u64, upstream.1),
+            pace: Pace::default(),
             opening: session.introduction.map(Opening::new),
             drain: Some(Box::pin(session.handle.drain.clone().cancelled_owned())),
             session,
@@ -116,7 +127,7 @@ impl Relay {
             self.drain = None;
             self.decided.get_or_insert(End::Drained);
         }
-        let Self { client, upstream, up, down, opening, session, .. } = self;
+        let Self { client, upstream, up, down, opening, session, pace, .. } = self;
         // The first message is read before the client can use the id or exceed the limit that it contains.
         let down = down.poll(cx, upstream, client, &mut |bytes| {
             let Some(reading) = opening else { return true };
@@ -126,8 +137,13 @@ impl Relay {
             }
             true
         });
+        up.pause(pace.poll_pause(cx));
         let up = up.poll(cx, client, upstream, &mut |_| true);
-        self.count();
+        if self.count() {
+            self.session.limited.reached(Limit::Messages, None);
+            // The timer of the pause is to be polled.
+            cx.waker().wake_by_ref();
+        }
         self.note_first(&up);
         // A broken side can receive nothing; the other is closed as soon as it has received what came before.
         let (Ok(up), Ok(down)) = (up, down) else { return Poll::Ready(self.end()) };
@@ -221,10 +237,13 @@ impl Relay {
         announced
     }
 
-    fn count(&mut self) {
+    /// Counts what has passed. Returns whether the client has sent so much that it is not read for a while.
+    fn count(&mut self) -> bool {
         let meter = &self.session.meter;
+        let mut pauses = false;
         let up = self.up.take_counted();
         if up != Counted::default() {
+            pauses = self.pace.charge(self.session.rate.price(up.messages, up.bytes));
             meter.from_client(Transport::WebSocket, up.messages, up.bytes);
             meter.overhead(Way::FromClient, Transport::WebSocket, up.overhead);
         }
@@ -233,6 +252,7 @@ impl Relay {
             meter.to_client(Transport::WebSocket, down.messages, down.bytes);
             meter.overhead(Way::ToClient, Transport::WebSocket, down.overhead);
         }
+        pauses
     }
 }
 

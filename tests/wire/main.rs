@@ -56,6 +56,7 @@ mod payloads;
 mod permessage_deflate;
 mod plain;
 mod proxied;
+mod rates;
 mod readiness;
 mod refusals;
 mod relay;

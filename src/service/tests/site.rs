@@ -198,6 +198,7 @@ impl Site {
             pushes: policy.pushes,
             headers: None,
             upstream: None,
+            limited: crate::limited::Limited::default(),
             meter: route.meter.clone(),
             span: tracing::Span::none(),
             owner: None,

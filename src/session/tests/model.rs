@@ -79,17 +79,20 @@ fn keeps_its_promises(kind: Kind) {
     let op = move |number| Op::from_random(number, kind);
     let ops = prop::collection::vec(any::<u64>(), 0..100)
         .prop_map(move |numbers| numbers.into_iter().map(op).collect::<Vec<_>>());
-    let run = TestRunner::new(config).run(&(transport, ops, finale), |(transport, ops, finale)| {
-        let mut simulation = Simulation::new(kind, transport);
-        for op in ops {
-            simulation.happen(op);
-        }
-        match finale {
-            Finale::Silence => simulation.fall_silent(),
-            Finale::Goodbye => simulation.say_goodbye(),
-        }
-        Ok(())
-    });
+    let run = TestRunner::new(config).run(
+        &(transport, any::<bool>(), ops, finale),
+        |(transport, paced, ops, finale)| {
+            let mut simulation = Simulation::new(kind, transport, paced);
+            for op in ops {
+                simulation.happen(op);
+            }
+            match finale {
+                Finale::Silence => simulation.fall_silent(),
+                Finale::Goodbye => simulation.say_goodbye(),
+            }
+            Ok(())
+        },
+    );
     if let Err(failure) = run {
         panic!("{failure}");
     }

@@ -26,6 +26,8 @@ pub(super) struct Direction {
     shown: bool,
     /// Whether something was written that may still be in a TLS buffer.
     unflushed: bool,
+    /// Whether nothing is read for now.
+    paused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl Direction {
             state: State::Open,
             shown: false,
             unflushed: false,
+            paused: false,
         }
     }
 
@@ -147,6 +150,7 @@ impl Direction {
                     }
                     self.state = State::Ended(source);
                 }
+                State::Open if self.paused => return Ok(Flow::Waiting),
                 State::Open => {
                     let read =
                         SCRATCH.with_borrow_mut(|scratch| self.poll_pass(cx, source, sink, scratch, show));
@@ -254,6 +258,11 @@ impl Direction {
         self.pending.bytes.extend_from_slice(close);
         self.held = Vec::new();
         self.state = State::Closed(then);
+    }
+
+    /// Stops reading the source, or goes on.
+    pub(super) const fn pause(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Returns whether a Close frame may be sent here: between two frames, and not after another Close.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::super::super::Rate;
 use super::super::*;
 use super::Kind;
 use super::ledger::{Ledger, binary, number, number_of_any, numbered, numbers};
@@ -80,7 +81,7 @@ enum Push {
 }
 
 impl Simulation {
-    pub(super) fn new(kind: Kind, transport: Transport) -> Self {
+    pub(super) fn new(kind: Kind, transport: Transport, paced: bool) -> Self {
         let settings = Arc::new(Settings {
             outbox_max: 1000,
             batch_max: 500,
@@ -88,6 +89,7 @@ impl Simulation {
             stall_timeout: 1000 * MS,
             upgrade_timeout: 500 * MS,
             close_timeout: 400 * MS,
+            rate: Rate { messages: paced.then_some(5), bytes: None },
             ..Settings::default()
         });
         let now = tokio::time::Instant::now().into_std();

@@ -1,0 +1,70 @@
+//! How fast a client may send: what comes faster waits, by way of every transport, and nothing of it is lost.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use crate::support::frames::{Frame, Masked, Op, Socket};
+use crate::support::poller::WEBSOCKET;
+use crate::support::world::Excluded;
+use crate::support::{Peer, SOON, Setup, World, metrics, ms};
+
+/// So many messages at once, and so many a second after that.
+const RATE: usize = 20;
+
+fn world(setup: Setup) -> Option<World> {
+    World::proxy_only(setup.route(&format!("messages_per_second = {RATE}")), Excluded::OnlyAProxyHasThis)
+}
+
+#[track_caller]
+fn assert_in_order(peer: &Peer, count: usize) {
+    (0..count).for_each(|number| peer.assert_text(&number.to_string()));
+}
+
+/// Fails unless the limit was reached at the target, or at the node that has the session.
+fn assert_told(world: &World) {
+    let limit = ["limit=\"messages_per_second\""];
+    assert!(metrics::has_counted(world.target.admin, "polliwog_limited_total", &limit));
+    assert!(world.log().contains("a limit was reached limit=\"messages_per_second\""), "{}", world.log());
+}
+
+#[test]
+fn a_post_with_too_many_messages_waits_for_the_last() {
+    let Some(world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    let body = (0..3 * RATE).fold(String::new(), |mut body, number| {
+        let separator = if body.is_empty() { "" } else { "\x1e" };
+        write!(body, "{separator}4{number}").unwrap();
+        body
+    });
+    let sent = Instant::now();
+    let mut client = world.http();
+    client.send_post(&poller.target(), body.as_bytes());
+    assert_in_order(&peer, 3 * RATE);
+    client.answer_within(SOON).expect("an answer").assert(200, "ok");
+    assert!(sent.elapsed() > ms(1900), "{:?}", sent.elapsed());
+    assert_told(&world);
+    peer.send("it lives");
+    assert_eq!(poller.poll(), "4it lives");
+}
+
+#[test]
+fn a_websocket_with_too_many_messages_is_not_read_meanwhile() {
+    for setup in [Setup::new(), Setup::new().relayed(), Setup::sockets()] {
+        let prefix = if setup.dialect == "websocket" { "" } else { "4" };
+        let shown = format!("{} {}", setup.dialect, setup.relay);
+        let Some(world) = world(setup) else { return };
+        let target = if prefix.is_empty() { "/engine.io/" } else { WEBSOCKET };
+        let mut socket = Socket::try_connect(world.addr, target, &[]).unwrap();
+        let peer = world.accept();
+        let frames = (0..3 * RATE)
+            .flat_map(|number| Frame::new(Op::TEXT, format!("{prefix}{number}")).encode(Masked::Yes));
+        let sent = Instant::now();
+        socket.wire.send(&frames.collect::<Vec<_>>());
+        assert_in_order(&peer, 3 * RATE);
+        // A relay passes on what it has read; the next message waits the longer.
+        socket.send(&format!("{prefix}last"));
+        peer.assert_text("last");
+        assert!(sent.elapsed() > ms(1900), "{shown}: {:?}", sent.elapsed());
+        assert_told(&world);
+    }
+}

@@ -248,7 +248,7 @@ impl Session {
     /// handles requests in order.
     fn handle_goodbye(&mut self, now: Instant) {
         self.inbox.rest = None;
-        self.leaving = Some(Leaving { look_at: now + self.policy.crossing, looks: LOOKS });
+        self.leaving = Some(Leaving { look_at: now + self.policy.crossing, looks: LOOKS }.into());
         let may_poll = self.transport == Transport::Polling && !self.is_parked() && !self.is_ended();
         if !may_poll || self.policy.crossing.is_zero() {
             self.leave(now);
@@ -274,7 +274,7 @@ impl Session {
     /// Stops reading the backend while the outbox is full.
     pub(super) fn note_pressure(&mut self, now: Instant) {
         if self.phase == Phase::Open && !self.wants_upstream() && self.paused.is_none() {
-            self.paused = Some(Pause { since: now, keep_alive_at: now + self.keep_alive });
+            self.paused = Some(Pause { since: now, keep_alive_at: now + self.keep_alive }.into());
         }
     }
 

@@ -45,7 +45,8 @@ pub struct Session {
     /// When the oldest message of the last batch arrived from the backend.
     pub(super) answered_since: Option<Instant>,
     pub(super) upgrade: Option<Box<Upgrade>>,
-    pub(super) paused: Option<Pause>,
+    /// Boxed, like the next one, because few sessions have one.
+    pub(super) paused: Option<Box<Pause>>,
     /// The time since which the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
     /// Whether that wait begins later, because the client sends too fast.
@@ -55,7 +56,7 @@ pub struct Session {
     /// Until when the handshake is held, unless the backend sends something before.
     pub(super) greets_by: Option<Instant>,
     /// Set once the client has said goodbye; it leaves unless a poll arrives before.
-    pub(super) leaving: Option<Leaving>,
+    pub(super) leaving: Option<Box<Leaving>>,
     /// When a drain stops waiting for a client that nothing is left for, unless it has been there since.
     pub(super) absent_at: Option<Instant>,
     /// Whether the client knows of the session: it has been told, or there is nothing to tell.
@@ -359,12 +360,12 @@ impl Session {
             Phase::Over => return None,
         };
         let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };
-        let leaving = self.leaving.map(|leaving| leaving.look_at);
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.look_at);
         let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.poll_timeout());
         let linger =
             self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
         let stall = self.settings.stall_timeout;
-        let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
+        let paused = self.paused.as_ref().map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a separate deadline for its remaining messages.
         let patience = if self.is_paced { Duration::ZERO } else { stall };
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + patience);

@@ -15,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod unwritten;
 mod web_socket;
 
 use std::io;
@@ -43,6 +44,7 @@ pub use self::socket::Socket;
 pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
+pub use self::unwritten::Unwritten;
 pub use self::web_socket::{Buffers, WebSocket, binary_frame, text_frame};
 use crate::descriptors;
 

@@ -26,6 +26,8 @@ pub enum End {
     Drained,
     /// The drain is over, and the client has not fetched its last messages.
     Cut,
+    /// Buffers took all of `memory_max`, and this session had held most of it for longest.
+    Memory,
     /// Another node has begun a session under the same id, while this one could not be reached.
     TakenOver,
 }
@@ -43,6 +45,7 @@ impl End {
         Self::Stalled,
         Self::Drained,
         Self::Cut,
+        Self::Memory,
         Self::TakenOver,
     ];
 
@@ -59,6 +62,7 @@ impl End {
             Self::Stalled => "stalled",
             Self::Drained => "drained",
             Self::Cut => "cut",
+            Self::Memory => "memory",
             Self::TakenOver => "taken_over",
         }
     }
@@ -69,6 +73,7 @@ impl End {
             Self::UpstreamClosed => said.clone(),
             // "Try again later", which only a server says.
             Self::Stalled => Closing::new(1013, "stalled"),
+            Self::Memory => Closing::new(1013, "memory"),
             Self::ClientClosed
             | Self::ClientGone
             | Self::PingTimeout
@@ -93,6 +98,7 @@ impl End {
             Self::Overlap => Closing::new(1002, "overlap from client"),
             Self::TooLarge => Closing::new(1009, "message too large"),
             Self::Stalled => Closing::new(1001, "stalled"),
+            Self::Memory => Closing::new(1001, "memory"),
             Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
             Self::TakenOver => Closing::new(1001, "taken over"),
         }

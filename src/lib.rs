@@ -10,6 +10,7 @@ pub mod app;
 pub(crate) mod background;
 pub(crate) mod bridge;
 pub mod bucket;
+pub(crate) mod budget;
 pub(crate) mod chain;
 pub mod cli;
 pub(crate) mod client_body;

@@ -7,6 +7,7 @@
 mod cluster;
 mod directory;
 mod family;
+mod memory;
 mod process;
 mod route;
 mod row;
@@ -24,8 +25,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::budget::Budget;
 pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
+use memory::Memory;
 use process::Process;
 pub use route::Meter;
 use route::Meters;
@@ -53,8 +56,13 @@ struct Inner {
 }
 
 impl Metrics {
-    /// Creates the metrics of a process that has done nothing yet.
+    /// Creates the metrics of a process that has done nothing yet and whose buffers have no limit.
     pub fn new() -> Self {
+        Self::of(Budget::default())
+    }
+
+    /// Creates the metrics of a process that has done nothing yet, and has this budget for its buffers.
+    pub fn of(budget: Budget) -> Self {
         let mut registry = Registry::default();
         table::register_build(&mut registry);
         let whole = Whole::register(&mut registry);
@@ -62,6 +70,7 @@ impl Metrics {
         let directories = Directories::register(&mut registry);
         let successions = Successions::register(&mut registry);
         let routes = Routes::register(&mut registry);
+        registry.register_collector(Box::new(Memory(budget)));
         registry.register_collector(Box::new(Process));
         Self(Arc::new(Inner {
             registry,

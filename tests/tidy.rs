@@ -42,6 +42,7 @@ const FLOORS: [&[&str]; 11] = [
         "reply",
         "window",
         "bucket",
+        "budget",
         "dots",
         "hop",
         "agent",
@@ -74,9 +75,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "codec", "mux", "peer", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
-    "frame", "reply", "window", "bucket", "dots", "hop", "agent",
+    "frame", "reply", "window", "bucket", "budget", "dots", "hop", "agent",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.

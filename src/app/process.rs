@@ -18,6 +18,7 @@ use super::{directory, expiry};
 use crate::acme::Orders;
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::drain::{Drain, Signals};
 use crate::limited::Limited;
@@ -54,17 +55,19 @@ impl Process {
         let (config, reload) = (&config, Arc::<Notify>::default());
         let wanted = config.succession.is_some().then(Arc::<Notify>::default);
         let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
-        let metrics = Metrics::new();
+        let budget = Budget::default();
+        let metrics = Metrics::of(budget.clone());
         metrics.sessions_limit(config.server.max_sessions);
         metrics.first_loaded();
-        let limits =
-            Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
+        let limited = Limited::new(&metrics);
+        let limits = Limits::new(config.limits.clients, &config.server.trusted_proxies, limited.clone());
         let listeners = Listeners::bind(config).await?;
         let listening = listeners.listening()?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
 
         let helpers = Background { vital: vital.clone(), ..Background::default() };
-        let registry = Registry::of_node(config.server.max_sessions, node);
+        let registry = Registry::of_node(config.server.max_sessions, node, budget);
+        helpers.spawn_endless("the budget of memory", registry.clone().run_relief(limited));
         helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
         let directory = directory::kept(config, node, &registry, &helpers, &metrics)?;
         let secured = peers::secured(config)?;

@@ -68,8 +68,14 @@ impl Wiring {
             let same = before.upstreams().iter().find(|one| one.name() == name && one.is_made_of(settings));
             upstreams.push(match same {
                 Some(same) => Arc::clone(same),
-                None => InUse::start(name, settings, &self.helpers, self.metrics.dials(name))
-                    .with_context(|| format!("[upstreams.{name}]"))?,
+                None => InUse::start(
+                    name,
+                    settings,
+                    &self.helpers,
+                    self.metrics.dials(name),
+                    self.registry.budget(),
+                )
+                .with_context(|| format!("[upstreams.{name}]"))?,
             });
         }
         {

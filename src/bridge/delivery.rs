@@ -72,8 +72,11 @@ impl Settle for Bridge {
     fn settled(&self, number: u32) {
         let batch = self.turn(|driver| {
             let batch = driver.polls.take_kept(ReceiverId(number));
+            driver.delivering -= batch.as_ref().map_or(0, |batch| batch.cost);
             driver.session.handle_delivered();
-            if !driver.is_at_rest() {
+            if driver.is_at_rest() {
+                driver.count();
+            } else {
                 driver.drive_inline();
             }
             // Counted and freed outside the lock.

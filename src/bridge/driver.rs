@@ -12,6 +12,7 @@ use super::info::BridgeInfo;
 use super::places::Queue;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
+use crate::budget::Holding;
 use crate::limited::Limit;
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
@@ -41,6 +42,10 @@ pub(super) struct Driver {
     pub(super) undelivered: Option<Undelivered>,
     /// Counts what is lost after a drain has ended the session, which is reported nowhere else.
     pub(super) losses: Option<Losses>,
+    /// What all its buffers take.
+    pub(super) holding: Holding,
+    /// The part that is on its way to receivers.
+    pub(super) delivering: usize,
     clock: Clock,
     /// The task's waker, with which all I/O is polled.
     pub(super) waker: Waker,
@@ -63,6 +68,7 @@ impl Driver {
         link: Box<dyn Link>,
         socket: Option<Box<dyn ClientSocket>>,
         entry: Box<dyn Membership>,
+        holding: Holding,
     ) -> Self {
         Self {
             session,
@@ -81,6 +87,8 @@ impl Driver {
             entry: Some(entry),
             undelivered: None,
             losses: None,
+            holding,
+            delivering: 0,
             clock: Clock::default(),
             // A request may drive the session before the task's first turn, which polls all I/O again with the task's
             // waker.
@@ -125,6 +133,11 @@ impl Driver {
     }
 
     fn drive(&mut self) {
+        self.run_turns();
+        self.count();
+    }
+
+    fn run_turns(&mut self) {
         // The task's waker, not the caller's: a request that is dropped would take the wake-up with it.
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
@@ -146,6 +159,7 @@ impl Driver {
 
     /// Runs one round over everything that may be ready. Returns whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        self.make_room(now);
         // In this order: an event may bring the socket that is fed next (`Adopt`), and one flush at the end writes what
         // the whole round has sent.
         let mut moved = self.read_link(cx, now);
@@ -163,6 +177,7 @@ impl Driver {
 
     fn read_link(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
+        let mut uncounted = 0;
         // A broken link is read to its end even if messages for the client are waiting: little can follow.
         while !self.awaits_link && (self.session.wants_upstream() || self.link_state == Pipe::Broken) {
             let Some(link) = &mut self.link else { break };
@@ -171,7 +186,15 @@ impl Driver {
                     self.awaits_link = true;
                     break;
                 }
-                Poll::Ready(LinkEvent::Message(message)) => self.session.handle_upstream(message, now),
+                Poll::Ready(LinkEvent::Message(message)) => {
+                    uncounted += message.len();
+                    self.session.handle_upstream(message, now);
+                    if uncounted >= UNCOUNTED_MAX {
+                        uncounted = 0;
+                        self.count();
+                        self.make_room(now);
+                    }
+                }
                 Poll::Ready(LinkEvent::Closed(closing)) => {
                     // The backend's Close is answered in a task of its own.
                     self.close_link_later(closing.clone());
@@ -321,5 +344,7 @@ impl Driver {
     }
 }
 
+/// How much a session may read until what it holds is counted.
+const UNCOUNTED_MAX: usize = 16 << 10;
 /// How often the timer may fire within one turn of the task.
 const TURNS_MAX: usize = 8;

@@ -10,7 +10,7 @@ use super::polls::Batch;
 use crate::end::End;
 use crate::meter::{Direction, UpgradeOutcome};
 use crate::packet::{Closing, Packet, Transport};
-use crate::session::{Event, PushOutcome};
+use crate::session::{self, Event, PushOutcome};
 
 impl Driver {
     pub(super) fn handle_event(&mut self, event: Event, now: Instant) {
@@ -72,8 +72,11 @@ impl Driver {
     }
 
     /// Wraps the packets that the session handed out last.
-    fn batch(&self, packets: Vec<Packet>) -> Batch {
+    fn batch(&mut self, packets: Vec<Packet>) -> Batch {
+        let cost = 2 * packets.iter().map(session::cost).sum::<usize>();
+        self.delivering += cost;
         Batch {
+            cost,
             packets,
             since: self.session.oldest_answered(),
             last: self.session.last_handed_out(),
@@ -83,7 +86,8 @@ impl Driver {
 
     fn settle_push(&mut self, outcome: PushOutcome) {
         if outcome == PushOutcome::Accepted {
-            self.info.meter.overhead(Direction::FromClient, Transport::Polling, self.push_rest as u64);
+            let overhead = std::mem::take(&mut self.push_rest) as u64;
+            self.info.meter.overhead(Direction::FromClient, Transport::Polling, overhead);
         }
         match self.push.take() {
             // A POST whose connection is gone does not receive it.
@@ -106,6 +110,9 @@ impl Driver {
         if end == End::Cut {
             entry.losses().note(self.session.undelivered());
         }
+        // Requests and receipts may hold the session for a while.
+        self.session.drop_undelivered();
+        self.holding.leave();
         let undelivered = entry.leave(remembered);
         let info = &self.info;
         // The session reports polling for a streaming client too.
@@ -128,13 +135,15 @@ impl Driver {
         self.session.abandon();
         // Nothing is closed properly: how much of its data was handled is unknown.
         (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
-        self.queue = None;
+        (self.queue, self.push_rest) = (None, 0);
         self.forget(End::Stalled);
         self.undelivered = None;
+        self.count();
     }
 
     /// Handles a batch that was not delivered.
     pub(super) fn lose(&mut self, batch: Batch, now: Instant) {
+        self.delivering -= batch.cost;
         let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
         let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
         note_losses(self.losses.clone(), messages, "messages were still being written when the drain ended");
@@ -146,6 +155,7 @@ impl Driver {
 
     /// Handles a batch that nobody was told of.
     pub(super) fn give_back(&mut self, batch: Batch, now: Instant) {
+        self.delivering -= batch.cost;
         let messages = batch.packets.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();
         if messages > 0 {
             self.session.handle_unread(batch.last - messages as u64);

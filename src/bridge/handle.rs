@@ -9,6 +9,7 @@ use super::clock::clock_now;
 use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
+use crate::budget::Holding;
 use crate::end::End;
 use crate::meter::UpgradeOutcome;
 use crate::session::{Ending, PollRefused, ProbeRefused, Session, Transport};
@@ -45,6 +46,7 @@ impl Bridge {
         link: Box<dyn Link>,
         front: Front,
         entry: Box<dyn Membership>,
+        holding: Holding,
     ) -> Arc<Self> {
         let info = Arc::new(info);
         let socket = match front {
@@ -53,7 +55,7 @@ impl Bridge {
         };
         info.meter.session_opened(info.transport);
         tracing::debug!(parent: &info.span, transport = info.transport.word(), "session began");
-        let driver = Driver::new(session, Arc::clone(&info), link, socket, entry);
+        let driver = Driver::new(session, Arc::clone(&info), link, socket, entry, holding);
         Arc::new(Self { driver: Mutex::new(driver), info })
     }
 

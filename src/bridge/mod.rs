@@ -22,6 +22,7 @@ mod polls;
 mod push;
 mod queue;
 mod registry;
+mod relief;
 mod socket;
 mod stream;
 #[cfg(test)]

@@ -19,6 +19,8 @@ impl Driver {
         let last = losses.is_some() && !self.session.has_for_link();
         let link = if last { self.link.take() } else { None };
         let meter = self.info.meter.clone();
+        let held = socket.held() + link.as_ref().map_or(0, |link| link.held());
+        let leaving = self.holding.part(held);
         self.info.tracker.spawn(async move {
             let mut parting = Parting { socket, link, meter, held: None, lost: 0 };
             let closed = poll_fn(|cx| parting.poll(cx, end, &closing));
@@ -33,12 +35,17 @@ impl Driver {
             if let Some(link) = parting.link {
                 close_link(link, closing, losses).await;
             }
+            drop(leaving);
         });
     }
 
     pub(super) fn close_link_later(&mut self, closing: Closing) {
         let Some(link) = self.link.take() else { return };
-        self.info.tracker.spawn(close_link(link, closing, self.losses.clone()));
+        let (leaving, losses) = (self.holding.part(link.held()), self.losses.clone());
+        self.info.tracker.spawn(async move {
+            close_link(link, closing, losses).await;
+            drop(leaving);
+        });
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Batch {
     pub(super) last: u64,
     /// The transport that carries it: polling or streaming.
     pub(super) transport: Transport,
+    /// What it takes while it is on its way, in bytes: its packets, which may come back, and the response made of them.
+    pub(super) cost: usize,
 }
 
 struct Slot {

@@ -20,6 +20,7 @@ use super::entry::Entry;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use super::key::{Asked, Key};
+use crate::budget::Budget;
 use crate::directory::{self, Hold, Loss};
 use crate::end::End;
 use crate::route_id::RouteId;
@@ -47,6 +48,7 @@ struct Index {
     has_remembered: AtomicBool,
     places: Places,
     losses: Losses,
+    budget: Budget,
     /// Hashes a client's id for display, with a random key.
     shown: std::hash::RandomState,
     /// The node that its own ids name.
@@ -73,11 +75,12 @@ impl Registry {
     /// Creates an empty index of a process that is no node of a cluster.
     #[cfg(test)]
     pub fn new(sessions_max: usize) -> Self {
-        Self::of_node(sessions_max, None)
+        Self::of_node(sessions_max, None, Budget::default())
     }
 
-    /// Creates an empty index with room for `sessions_max` sessions, whose ids name their node.
-    pub fn of_node(sessions_max: usize, node: Option<Node>) -> Self {
+    /// Creates an empty index with room for `sessions_max` sessions, whose ids name their node and whose buffers are charged
+    /// to `budget`.
+    pub fn of_node(sessions_max: usize, node: Option<Node>, budget: Budget) -> Self {
         Self(Arc::new(Index {
             node,
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
@@ -89,6 +92,7 @@ impl Registry {
             has_remembered: AtomicBool::new(false),
             places: Places::new(sessions_max),
             losses: Losses::default(),
+            budget,
             shown: std::hash::RandomState::new(),
         }))
     }
@@ -96,6 +100,11 @@ impl Registry {
     /// Returns a place for one more session, or `None` if the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
         self.0.places.admit()
+    }
+
+    /// Returns the budget for what its sessions hold.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     /// Sets the maximum of sessions. Those that are beyond it live on.
@@ -306,7 +315,8 @@ impl Reservation {
     ) -> Arc<Bridge> {
         let (registry, key) = (self.registry.clone(), self.key.clone());
         let leave = Entered { reservation: self, _admission: admission };
-        let bridge = Bridge::new(session, info, link, front, Box::new(leave));
+        let holding = registry.0.budget.hold();
+        let bridge = Bridge::new(session, info, link, front, Box::new(leave), holding);
         // Added first: a session that has not started cannot have left.
         registry.0.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
         bridge.start();

@@ -22,6 +22,14 @@ pub trait ClientSocket: Send {
     /// Polls for the next packet, or the reason why none will follow.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
+    /// Returns how many bytes wait in buffers of its own.
+    fn held(&self) -> usize;
+
+    /// Returns how many bytes of its session wait on a connection that it shares with others, which counts them itself.
+    fn shared(&self) -> usize {
+        0
+    }
+
     /// Sends a goodbye, flushes it and waits for the client's Close; the caller bounds the wait. Returns the next message
     /// that crosses the goodbye, or `None` once nothing more can be done.
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>>;

@@ -8,6 +8,7 @@ mod candidates;
 mod dice;
 mod ends;
 mod index;
+mod memory;
 mod queue;
 mod random;
 mod streams;
@@ -131,6 +132,7 @@ impl Stage {
         let ended = tokio::time::timeout(patience, self.tracker.wait()).await;
         assert!(ended.is_ok(), "a task was left behind by {bridge:?}");
         assert!(self.registry.is_empty(), "a place was not given back");
+        assert_eq!(self.registry.budget().used(), 0, "something is still counted");
         assert!(
             matches!(self.registry.find(&route(), bridge.info().sid.as_str()), Located::Nowhere),
             "it can still be found"

@@ -79,7 +79,7 @@ pub fn binary_frame(bytes: Bytes) -> Frame {
 /// Every socket keeps this much, idle or not, and every read clears it; longer messages take several reads.
 const READ_BUFFER_LEN: usize = 1024;
 /// Allocated when there is something to write.
-const WRITE_BUFFER_LEN: usize = 4096;
+pub(super) const WRITE_BUFFER_LEN: usize = 4096;
 /// Room for a hundred short messages. Every read clears it, even one that finds nothing, and each outgoing message
 /// causes one: at 64 KiB that took a tenth of a POST's instructions.
 const SHARED_READ_BUFFER_LEN: usize = 8 << 10;

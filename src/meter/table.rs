@@ -10,12 +10,13 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::family::{Family, Labels};
-use super::process;
 use super::row::{Measure, Row};
 use super::sizes::{Sizes, Waits};
+use super::{memory, process};
 
 /// Returns every row, in the order in which they are rendered.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    let memory = memory::READINGS.iter().map(|(row, _)| row);
     let process = process::READINGS.iter().map(|(row, _)| row);
     std::iter::once(&BUILD)
         .chain(Whole::ROWS)
@@ -23,6 +24,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         .chain(Directories::ROWS)
         .chain(Successions::ROWS)
         .chain(Routes::ROWS)
+        .chain(memory)
         .chain(process)
 }
 
@@ -263,7 +265,7 @@ metrics! {
         handshakes: Family<Counter> = "polliwog_handshakes" in Count by ["route", "upstream", "outcome"],
             "Handshakes completed or refused",
             "Look at `outcome`: `down` and `slow` are caused by the backend, `full` calls for a higher \
-             `max_sessions` or another process, `limited` is told by `polliwog_limited_total`, `refused` and `forbidden` are clients that may not connect.";
+             `max_sessions` or another process, `limited` is told by `polliwog_limited_total`, `memory` calls for a higher `memory_max`, `refused` and `forbidden` are clients that may not connect.";
         sessions: Family<Gauge> = "polliwog_sessions" in Count by ["route", "upstream", "transport"],
             "Open sessions",
             "At `polliwog_sessions_limit`, new clients get 503.";
@@ -272,7 +274,7 @@ metrics! {
             "If it rises faster than open sessions, clients keep reconnecting. Look at `polliwog_sessions_closed_total`.";
         closed: Family<Counter> = "polliwog_sessions_closed" in Count by ["route", "upstream", "transport", "reason"],
             "Sessions closed, by their last transport",
-            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `taken_over` are sessions that another node has begun anew while this one could not be reached.";
+            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `memory` are sessions that held most of `memory_max` when it was used up, `taken_over` are sessions that another node has begun anew while this one could not be reached.";
         upgrades: Family<Counter> = "polliwog_upgrades" in Count by ["route", "upstream", "outcome"],
             "Upgrades from polling to WebSocket, tried, done and failed",
             "Many `failed` mean that something between client and proxy, such as a balancer, blocks WebSockets.";

@@ -311,7 +311,7 @@ fn assert_line(text: &str, line: &str) {
 
 #[test]
 fn a_metric_is_rendered_as_its_row_declares_it() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::of(Budget::new(Some(1000)));
     let meter = metrics.route("/", "chat");
     meter.request(Op::Poll, 200);
     metrics.connections("public");

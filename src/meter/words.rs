@@ -41,6 +41,8 @@ words! {
         Full = "full",
         /// Its client has too many sessions, or began too many in a short time.
         Limited = "limited",
+        /// Buffers take nearly all of their budget.
+        Memory = "memory",
         /// The proxy is about to stop.
         Draining = "draining",
         /// The origin may not connect to this route.
@@ -65,6 +67,8 @@ words! {
         ClientHandshakes = "client_handshakes_per_second",
         /// Messages of one session, or their bytes.
         Messages = "messages_per_second",
+        /// Bytes in all buffers.
+        MemoryMax = "memory_max",
         /// Connections from addresses that a listener does not let in.
         Deny = "deny",
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::frame::{Accepted, ById, Denied, Frame, Held, Hello, Id, Open};
 use super::stream::{Stage, Stream, TOO_LARGE, Terms};
+use crate::budget::Budget;
 use crate::packet::{Closing, Message};
 
 /// Which side of the connection this is.
@@ -46,6 +47,8 @@ pub struct Line {
     pub(super) flowing: bool,
     /// Sessions that wait for the other side's `x`, and since when; the next [`tidy`](Line::tidy) sets the time.
     pub(super) closed: VecDeque<(Option<Instant>, Id)>,
+    /// Counts what waits here.
+    pub(super) budget: Budget,
 }
 
 /// An event of one session, or of all.
@@ -79,8 +82,8 @@ pub enum Notice {
 }
 
 impl Line {
-    /// Creates a new epoch; `hello` is what this side says on every connection.
-    pub fn new(side: Side, hello: Hello) -> Self {
+    /// Creates a new epoch; `hello` is what this side says on every connection. What waits in it is charged to `budget`.
+    pub fn new(side: Side, hello: Hello, budget: Budget) -> Self {
         let window = hello.credit;
         let terms = Terms { window, credit: false, granted: 0, keeps: false, close_packets: false };
         Self {
@@ -100,6 +103,7 @@ impl Line {
             greeted: false,
             flowing: false,
             closed: VecDeque::new(),
+            budget,
         }
     }
 
@@ -142,7 +146,8 @@ impl Line {
     pub fn open(&mut self, open: Open) -> Option<Id> {
         let id = Id::new(self.last_id + 1)?;
         self.last_id = id.get();
-        self.sessions.insert(id, Stream::new(Stage::Asking(Box::new(open)), &self.terms).into());
+        self.sessions
+            .insert(id, Stream::new(Stage::Asking(Box::new(open)), &self.terms, self.budget.charge()).into());
         self.queue(id);
         Some(id)
     }
@@ -173,6 +178,11 @@ impl Line {
         let Some(stream) = self.sessions.get_mut(&id) else { return false };
         stream.starved = !stream.has_room(&self.terms);
         !stream.starved
+    }
+
+    /// Returns how many bytes wait for a session, in both directions.
+    pub fn buffered(&self, id: Id) -> usize {
+        self.sessions.get(&id).map_or(0, |stream| stream.buffered())
     }
 
     /// Returns whether messages may be sent on a session.

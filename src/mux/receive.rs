@@ -98,7 +98,7 @@ impl Line {
     fn handle_open(&mut self, id: Id, open: Box<Open>) {
         match self.sessions.get_mut(&id) {
             None => {
-                self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms).into());
+                self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms, self.budget.charge()).into());
                 self.events.push_back(Event::Asked(id, open));
             }
             Some(stream) => {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::frame::{Accepted, Ack, Frame, Held, Id, Open, Violation};
+use crate::budget::Charge;
 use crate::packet::{Closing, Message};
 use crate::window::Window;
 
@@ -60,6 +61,8 @@ pub(super) struct Stream {
     pub(super) noted: bool,
     outgoing: Outgoing,
     incoming: Incoming,
+    /// Counts what both hold.
+    charge: Charge,
 }
 
 #[derive(Debug)]
@@ -87,7 +90,7 @@ struct Incoming {
 }
 
 impl Stream {
-    pub(super) fn new(stage: Stage, terms: &Terms) -> Self {
+    pub(super) fn new(stage: Stage, terms: &Terms, charge: Charge) -> Self {
         let stage_due = matches!(stage, Stage::Asking(_));
         Self {
             stage,
@@ -115,7 +118,17 @@ impl Stream {
                 taken: 0,
                 granted: terms.window,
             },
+            charge,
         }
+    }
+
+    /// Returns how many bytes wait in either direction.
+    pub(super) fn buffered(&self) -> usize {
+        self.outgoing.buffered() + self.incoming.buffered()
+    }
+
+    fn count(&mut self) {
+        self.charge.set(self.buffered());
     }
 
     /// Returns whether messages may be sent.
@@ -148,6 +161,7 @@ impl Stream {
         self.outgoing.bytes += len;
         self.outgoing.kept_bytes += len;
         self.outgoing.window.push(message);
+        self.count();
     }
 
     /// Handles the other side's end: it sends and takes nothing more, so what is left for it is dropped.
@@ -155,6 +169,7 @@ impl Stream {
         self.end.get_or_insert_with(|| end.into());
         self.heard_end = true;
         self.outgoing.window.drop_waiting();
+        self.count();
     }
 
     /// Returns whether there is something to write.
@@ -179,6 +194,7 @@ impl Stream {
         }
         if !self.is_asking() {
             if let Some((seq, message)) = self.outgoing.next_message(terms.keeps) {
+                self.count();
                 return Some(Frame::Message(id, seq, message));
             }
             if let Some(word) = self.transport.take() {
@@ -220,6 +236,7 @@ impl Stream {
             return Ok(Some(OVER_CREDIT));
         }
         incoming.waiting.push_back(message);
+        self.count();
         Ok(None)
     }
 
@@ -227,12 +244,14 @@ impl Stream {
     pub(super) fn take(&mut self) -> Option<Message> {
         let message = self.incoming.waiting.pop_front()?;
         self.incoming.taken += message.len() as u64;
+        self.count();
         Some(message)
     }
 
     /// Discards received messages that nobody wants any more.
     pub(super) fn forget_incoming(&mut self) {
         self.incoming.waiting = VecDeque::new();
+        self.count();
     }
 
     /// Returns the last `seq` that came.
@@ -275,6 +294,7 @@ impl Stream {
         if let Some(ours) = &mut out.limit {
             *ours = limit.max(*ours);
         }
+        self.count();
         Ok(())
     }
 
@@ -302,15 +322,32 @@ impl Outgoing {
         Some((seq, message))
     }
 
+    fn buffered(&self) -> usize {
+        buffered(self.window.len(), self.kept_bytes)
+    }
+
     fn forget_through(&mut self, seq: u64) {
         let forgotten: u64 = self.window.forget_through(seq).map(|message| message.len() as u64).sum();
         self.kept_bytes -= forgotten;
     }
 }
 
+impl Incoming {
+    fn buffered(&self) -> usize {
+        buffered(self.waiting.len(), self.bytes - self.taken)
+    }
+}
+
+/// Returns what so many messages take: those that are no longer kept may still be among the `bytes`.
+fn buffered(messages: usize, bytes: u64) -> usize {
+    if messages == 0 { 0 } else { messages * MESSAGE_COST + usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
 /// A message is larger than its receiver accepts.
 pub(super) const TOO_LARGE: Closing = Closing::new(1009, "message too large");
 /// A message was sent at or beyond the limit.
 const OVER_CREDIT: Closing = Closing::new(1008, "over its credit");
+/// What a message takes besides its payload.
+const MESSAGE_COST: usize = 64;
 /// How many messages may wait in one direction, however short they are.
 const MESSAGES_MAX: usize = 1 << 16;

@@ -9,6 +9,7 @@ mod wire;
 use std::time::Instant;
 
 use super::*;
+use crate::budget::Budget;
 use crate::packet::{Closing, Message};
 
 fn now() -> Instant {
@@ -24,11 +25,15 @@ fn proxy(credit: u64) -> Line {
         resume: false,
         close_packets: true,
     };
-    Line::new(Side::Proxy, hello)
+    Line::new(Side::Proxy, hello, Budget::default())
 }
 
 fn backend(credit: u64, resume: bool) -> Line {
-    Line::new(Side::Backend, Hello { credit, resume, close_packets: true, ..Hello::default() })
+    Line::new(
+        Side::Backend,
+        Hello { credit, resume, close_packets: true, ..Hello::default() },
+        Budget::default(),
+    )
 }
 
 fn opening() -> Open {

@@ -122,7 +122,9 @@ impl Demux {
         let Some((socket, hello)) = read_hello(socket, profile).await else { return };
         let resume = Duration::from_millis(hello.resume_ms).min(RESUME_MAX);
         let name = hello.epoch.clone();
-        let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello()));
+        let epoch = self
+            .epochs
+            .enter(&name, || Trunk::new(Side::Backend, self.hello(), self.route.registry.budget().clone()));
         let trunk = &epoch.trunk;
         let connection = trunk.greet(hello);
         let mut pump = Pump::new(trunk, connection, socket, profile);

@@ -6,7 +6,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 use super::Response;
-use super::replies::{plain, retry_after};
+use super::replies::{SHORT_OF_MEMORY, plain, retry_after};
 use crate::limits::TooEarly;
 use crate::meter::Outcome;
 
@@ -15,6 +15,8 @@ use crate::meter::Outcome;
 pub(super) enum NoPlace {
     /// There are `max_sessions`.
     Full,
+    /// Buffers take nearly all of `memory_max`.
+    Memory,
     /// Its client has `client_sessions`.
     TooMany,
     /// Its client, or all together, have begun too many in a short time.
@@ -26,6 +28,7 @@ impl NoPlace {
     pub(super) const fn outcome(self) -> Outcome {
         match self {
             Self::Full => Outcome::Full,
+            Self::Memory => Outcome::Memory,
             Self::TooMany | Self::TooEarly(_) => Outcome::Limited,
         }
     }
@@ -33,7 +36,7 @@ impl NoPlace {
     /// Returns the response's status.
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Memory => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany | Self::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -42,6 +45,7 @@ impl NoPlace {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Full => "the proxy is full\n",
+            Self::Memory => SHORT_OF_MEMORY,
             Self::TooMany => "this client has too many sessions\n",
             Self::TooEarly(_) => "too many new sessions at once\n",
         }
@@ -50,7 +54,7 @@ impl NoPlace {
     /// Returns when the client should try again.
     pub(super) fn retry_after(self) -> HeaderValue {
         match self {
-            Self::Full | Self::TooMany => retry_after(),
+            Self::Full | Self::Memory | Self::TooMany => retry_after(),
             // Rounded up: earlier it would be refused again.
             Self::TooEarly(TooEarly { wait }) => {
                 HeaderValue::from((wait + Duration::from_secs(1) - Duration::from_nanos(1)).as_secs().max(1))

@@ -22,6 +22,8 @@ pub struct Refusals {
 pub(super) enum Reason {
     /// There are already `max_sessions`.
     Full,
+    /// Buffers take nearly all of `memory_max`.
+    Memory,
     /// The proxy drains.
     Draining,
     /// The route does not accept the client's version of the protocol.
@@ -60,6 +62,7 @@ impl Reason {
     const fn word(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Memory => "memory is scarce",
             Self::Draining => "draining",
             Self::Version => "unsupported version",
             Self::Origin => "foreign origin",

@@ -75,6 +75,8 @@ impl Unreached {
 const HEADER_TOO_LARGE: &str = "the upstream's response header is larger than 64 KiB or 500 lines\n";
 const FULL: &str = "the upstream is full\n";
 const NO_DESCRIPTOR: &str = "the proxy has no file descriptors left\n";
+/// The response while buffers take nearly all of their budget.
+pub(super) const SHORT_OF_MEMORY: &str = "the proxy is short of memory\n";
 /// The response if the dot segments of a path leave its route.
 pub(super) const OUT_OF_ROUTE: &str = "the path leaves its route\n";
 /// Long enough for a drain to end elsewhere, or for a place to become free; clients add their own jitter.

@@ -107,6 +107,10 @@ impl SessionRoute {
 
     /// Returns a place for one more session of a client, if that and all others leave one.
     pub(super) fn place(&self, client: Option<limits::Client>) -> Result<Admission, NoPlace> {
+        if self.registry.budget().is_scarce() {
+            self.refusals.note(Reason::Memory);
+            return Err(NoPlace::Memory);
+        }
         self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)?;
         let Some(admission) = self.registry.admit() else {
             self.refusals.note(Reason::Full);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::End;
 use super::Transport;
 use super::policy::{Acks, Binary, Pinger};
-use super::state::{Event, Leaving, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
+use super::state::{Event, Leaving, Phase, PollSlot, PushOutcome, PushSlot, Session};
 use crate::packet::{Closing, Message, Packet, Text};
 
 impl Session {
@@ -271,23 +271,6 @@ impl Session {
         }
     }
 
-    /// Stops reading the backend while the outbox is full.
-    pub(super) fn note_pressure(&mut self, now: Instant) {
-        if self.phase == Phase::Open && !self.wants_upstream() && self.paused.is_none() {
-            self.paused = Some(Pause { since: now, keep_alive_at: now + self.keep_alive }.into());
-        }
-    }
-
-    /// Records that the client has received something.
-    pub(super) fn note_progress(&mut self, now: Instant) {
-        if let Some(pause) = &mut self.paused {
-            pause.since = now;
-            if self.outbox.cost() < self.settings.outbox_max {
-                self.paused = None;
-            }
-        }
-    }
-
     /// Returns the packets that end a poll. If the dialect sends reasons, they include the reason: the backend's own,
     /// if it closed the session.
     pub(super) fn goodbye(&self, packets: &[Packet], end: End) -> Vec<Packet> {
@@ -337,6 +320,7 @@ impl Session {
                 | End::ClientClosed
                 | End::UpstreamClosed
                 | End::Stalled
+                | End::Memory
                 | End::Drained
                 | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end), now),
             }

@@ -81,6 +81,11 @@ impl<T, W> Line<T, W> {
         Joined::Waits
     }
 
+    /// Returns the bodies that the session has not been given.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.rest.iter().map(|(body, _)| body)
+    }
+
     /// Returns the next body for the session, or `None` while the session is handling one.
     pub fn advance(&mut self) -> Option<T> {
         if self.first.is_some() {

@@ -156,6 +156,14 @@ impl Outbox {
         self.sent
     }
 
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.packets.drop_waiting();
+        self.packets.forget_through(self.packets.handed_out()).for_each(drop);
+        self.packets.shrink(ROOM_KEPT);
+        self.cost = 0;
+    }
+
     /// Returns whether there are packets that were not handed out.
     pub(crate) fn has_waiting(&self) -> bool {
         self.packets.has_waiting()
@@ -199,7 +207,8 @@ pub struct CursorRefused {
     pub sent: u64,
 }
 
-fn cost(packet: &Packet) -> usize {
+/// Returns what a packet takes, in bytes.
+pub fn cost(packet: &Packet) -> usize {
     packet.len() + PACKET_COST
 }
 

@@ -31,6 +31,8 @@ pub struct Session {
     pub(super) transport: Transport,
     pub(super) phase: Phase,
     pub(super) outbox: Outbox,
+    /// How many bytes may wait in it while others need memory.
+    pub(super) room: usize,
     pub(super) inbox: Inbox,
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
@@ -215,6 +217,7 @@ impl Session {
             transport,
             phase: Phase::Open,
             outbox,
+            room: usize::MAX,
             inbox: Inbox::default(),
             poll: PollSlot::Absent,
             receiver_room: Terms::default().into(),
@@ -263,11 +266,6 @@ impl Session {
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => false,
         };
         reads && !self.is_full()
-    }
-
-    /// Returns whether the outbox is full.
-    pub(super) fn is_full(&self) -> bool {
-        self.outbox.cost() >= self.settings.outbox_max
     }
 
     /// Returns whether the client's WebSocket should be read: everything before was accepted.

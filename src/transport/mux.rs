@@ -65,6 +65,15 @@ impl ClientSocket for MuxSocket {
         })
     }
 
+    /// The line counts what waits in it.
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn shared(&self) -> usize {
+        self.trunk.held(self.id)
+    }
+
     fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {
         self.trunk.close(self.id, PlainFraming.goodbye(end, closing));
         Poll::Ready(None)

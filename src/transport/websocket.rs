@@ -16,7 +16,9 @@ use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
 use crate::dialect::{Framing, Read, Written};
-use crate::duplex::{Buffers, Deflate, DeflateFault, Farewell, Savings, WebSocket, binary_frame, text_frame};
+use crate::duplex::{
+    Buffers, Deflate, DeflateFault, Farewell, Savings, Unwritten, WebSocket, binary_frame, text_frame,
+};
 use crate::end::End;
 use crate::frame::{self, Malformed};
 use crate::meter::{Direction, Meter};
@@ -38,8 +40,16 @@ pub async fn framed(
         duplex = duplex.behind(std::mem::take(&mut read_ahead)).deflated(deflate, Some(savings));
     }
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
-    let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
-    Some(Box::new(FramedSocket { socket, framing, meter, waiting, fault: None, goodbye, pings: 0 }))
+    Some(Box::new(FramedSocket {
+        socket,
+        framing,
+        meter,
+        waiting: VecDeque::new(),
+        unwritten: Unwritten::default(),
+        fault: None,
+        goodbye: Goodbye::Unsaid,
+        pings: 0,
+    }))
 }
 
 /// A WebSocket that carries packets in frames, in the client's framing.
@@ -49,6 +59,7 @@ struct FramedSocket {
     meter: Meter,
     /// Packets of a frame that were not taken yet: the next frame is read only after them.
     waiting: VecDeque<Packet>,
+    unwritten: Unwritten,
     /// The close code for the client's protocol error (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
     goodbye: Goodbye,
@@ -158,7 +169,9 @@ impl FramedSocket {
 
 impl ClientSocket for FramedSocket {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
-        self.socket.poll_ready_unpin(cx).map_err(|_| SocketBroken)
+        ready!(self.socket.poll_ready_unpin(cx)).map_err(|_| SocketBroken)?;
+        self.unwritten.note_room();
+        Poll::Ready(Ok(()))
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
@@ -170,11 +183,14 @@ impl ClientSocket for FramedSocket {
         };
         let len = frame.payload().len();
         self.meter.frame(Direction::ToClient, header_len(len, false), len, packet.message_len());
+        self.unwritten.add(len);
         self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| SocketBroken)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
-        self.socket.poll_flush_unpin(cx).map_err(|_| SocketBroken)
+        ready!(self.socket.poll_flush_unpin(cx)).map_err(|_| SocketBroken)?;
+        self.unwritten.note_flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
@@ -194,6 +210,10 @@ impl ClientSocket for FramedSocket {
                 return Poll::Ready(read);
             }
         }
+    }
+
+    fn held(&self) -> usize {
+        self.unwritten.len() + self.waiting.iter().map(Packet::len).sum::<usize>()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {

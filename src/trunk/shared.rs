@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::mux::{Accepted, ById, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
 use crate::packet::{Closing, Message};
 
@@ -51,11 +52,11 @@ pub(crate) enum Unopened {
 }
 
 impl Trunk {
-    /// Creates the sessions of a new epoch.
-    pub fn new(side: Side, hello: Hello) -> Self {
+    /// Creates the sessions of a new epoch, which charge `budget` for what waits for them.
+    pub fn new(side: Side, hello: Hello, budget: Budget) -> Self {
         Self {
             state: Mutex::new(State {
-                line: Line::new(side, hello),
+                line: Line::new(side, hello, budget),
                 users: ById::default(),
                 waker: Waker::noop().clone(),
                 connection: 0,
@@ -181,6 +182,11 @@ impl Trunk {
     /// Returns whether the other side accepts no new sessions.
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().draining
+    }
+
+    /// Returns how many bytes wait for a session, in both directions.
+    pub fn held(&self, id: Id) -> usize {
+        self.lock().line.buffered(id)
     }
 
     /// Returns whether no session is in use.

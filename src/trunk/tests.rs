@@ -3,12 +3,14 @@
 use std::task::{Context, Poll, Waker};
 
 use super::Trunk;
+use crate::budget::Budget;
 use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Side};
 use crate::packet::{Closing, Message};
 
 /// Returns a backend's side that a proxy has greeted.
 fn greeted() -> (Trunk, super::shared::Connection) {
-    let trunk = Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() });
+    let trunk =
+        Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() }, Budget::default());
     let theirs = Hello { epoch: "epoch".to_owned(), credit: 1000, resume_ms: 1000, ..Hello::default() };
     let connection = trunk.greet(theirs);
     assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Hello(_))));
@@ -51,7 +53,7 @@ fn who_asks_faster_than_we_look_is_not_read_until_we_have() {
 
 #[test]
 fn nobody_is_asked_for_a_session_any_more_where_no_connection_will_come() {
-    let trunk = Trunk::new(Side::Proxy, Hello::default());
+    let trunk = Trunk::new(Side::Proxy, Hello::default(), Budget::default());
     trunk.fail(&Closing::default());
     assert!(trunk.open(Open::default()).is_none());
 }

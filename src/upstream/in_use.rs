@@ -10,6 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use super::pace::Pace;
 use crate::background::Background;
+use crate::budget::Budget;
 use crate::fingerprint::Fingerprint;
 use crate::meter::Dials;
 use crate::upstream::{BuildError, Settings, Upstream, build};
@@ -36,10 +37,12 @@ impl InUse {
         settings: &Settings,
         background: &Background,
         dials: Dials,
+        budget: &Budget,
     ) -> Result<Arc<Self>, BuildError> {
         let stop = background.stop.child_token();
         let files = read(settings);
-        let upstream = build(settings, Background { stop: stop.clone(), ..background.clone() }, dials)?;
+        let upstream =
+            build(settings, Background { stop: stop.clone(), ..background.clone() }, dials, budget)?;
         let (name, settings) = (name.to_owned(), settings.clone());
         let (pace, retire) = (Pace::default(), stop.drop_guard());
         Ok(Arc::new(Self { name, settings, files, upstream, pace, _retire: retire }))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::background::Background;
+use crate::budget::Budget;
 use crate::meter::Dials;
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Demo;
@@ -16,7 +17,7 @@ use crate::upstream::{BuildError, Upstream};
 
 /// Makes the upstream that `settings` describe.
 ///
-/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in `background`; links do not.
+/// What it keeps for its sessions on connections that they share is charged to `budget`. Its few tasks (the prober of an upstream that is down, the demo's connections) run in `background`; links do not.
 ///
 /// # Errors
 /// The settings name a target that cannot be dialled, or a kind that this binary was built without.
@@ -24,10 +25,11 @@ pub fn build(
     settings: &Settings,
     background: Background,
     dials: Dials,
+    budget: &Budget,
 ) -> Result<Arc<dyn Upstream>, BuildError> {
     let upstream: Arc<dyn Upstream> = match settings.kind {
         Kind::EngineIo => Arc::new(EngineIo::new(settings, background, dials)?),
-        Kind::Mux => Arc::new(Mux::new(settings, background, dials)?),
+        Kind::Mux => Arc::new(Mux::new(settings, background, dials, budget)?),
         Kind::Http => Arc::new(Plain::new(settings, background, dials)?),
         Kind::WebSocket => Arc::new(WebSocket::new(settings, background, dials)?),
         #[cfg(feature = "demo")]

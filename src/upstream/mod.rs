@@ -296,6 +296,14 @@ pub trait Link: Send {
     /// Proves to a backend that is not being read that its client lives: an unsolicited pong.
     fn keep_alive(&mut self);
 
+    /// Returns how many bytes wait in buffers of its own.
+    fn held(&self) -> usize;
+
+    /// Returns how many bytes of its session wait on a connection that it shares with others, which counts them itself.
+    fn shared(&self) -> usize {
+        0
+    }
+
     /// Notes that the client moved to another transport; for information only.
     fn handle_transport(&mut self, _transport: &'static str) {}
 

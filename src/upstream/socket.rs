@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::close;
-use crate::duplex::{DeflateFault, Farewell, WebSocket};
+use crate::duplex::{DeflateFault, Farewell, Unwritten, WebSocket};
 use crate::packet::{Closing, Text};
 use crate::upstream::LinkError;
 
@@ -32,6 +32,7 @@ pub(super) struct Socket {
     reading: Reading,
     /// How many messages came after our Close frame.
     crossed: usize,
+    unwritten: Unwritten,
     /// Pings received since the socket was last known to be flushed.
     pings: usize,
 }
@@ -58,7 +59,7 @@ enum Reading {
 }
 
 impl Socket {
-    pub(super) const fn new(inner: WebSocket) -> Self {
+    pub(super) fn new(inner: WebSocket) -> Self {
         Self {
             inner,
             control: None,
@@ -66,6 +67,7 @@ impl Socket {
             goodbye: false,
             reading: Reading::Open,
             crossed: 0,
+            unwritten: Unwritten::default(),
             pings: 0,
         }
     }
@@ -79,11 +81,14 @@ impl Socket {
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         // Before the frame that there is to be room for: messages could fill the buffer again and again.
         ready!(self.poll_control(cx))?;
-        Pin::new(&mut self.inner).poll_ready(cx).map_err(|_| LinkError)
+        ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| LinkError)?;
+        self.unwritten.note_room();
+        Poll::Ready(Ok(()))
     }
 
     /// Takes one frame; only after [`poll_ready`](Self::poll_ready) was ready.
     pub(super) fn start_send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        self.unwritten.add(frame.payload().len());
         Pin::new(&mut self.inner).start_send(Message::Frame(frame)).map_err(|_| LinkError)
     }
 
@@ -91,9 +96,15 @@ impl Socket {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_control(cx))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(|_| LinkError)?;
+        self.unwritten.note_flushed();
         self.flush_due = false;
         self.pings = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns how many bytes wait to be written.
+    pub(super) const fn held(&self) -> usize {
+        self.unwritten.len()
     }
 
     /// Queues a frame that is sent as soon as there is room, whichever method is polled next.

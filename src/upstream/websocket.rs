@@ -129,6 +129,10 @@ impl Link for WebSocketLink {
         })
     }
 
+    fn held(&self) -> usize {
+        self.socket.held()
+    }
+
     fn keep_alive(&mut self) {
         self.socket.queue(Frame::pong(Bytes::new()));
     }

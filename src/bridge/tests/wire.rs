@@ -296,6 +296,10 @@ impl Link for BridgeEnd<LinkEvent, Message> {
         Self::poll_next(self, cx, |event| matches!(event, LinkEvent::Closed(_)))
     }
 
+    fn held(&self) -> usize {
+        self.0.lock().outbound.iter().map(Message::len).sum()
+    }
+
     fn keep_alive(&mut self) {}
 
     fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
@@ -318,6 +322,10 @@ impl ClientSocket for BridgeEnd<Result<Packet, SocketEnd>, Packet> {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         Self::poll_next(self, cx, Result::is_err)
+    }
+
+    fn held(&self) -> usize {
+        self.0.lock().outbound.iter().map(Packet::len).sum()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, closing: &Closing) -> Poll<Option<Message>> {

@@ -254,6 +254,7 @@ impl Framing for SockJsFraming {
             | End::TooLarge
             | End::UpstreamClosed
             | End::Stalled
+            | End::Memory
             | End::Drained
             | End::Cut
             | End::TakenOver => Closing::new(1000, "Normal closure"),
@@ -296,6 +297,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
         End::Drained | End::Cut | End::TakenOver => Closing::new(1001, "Going away"),
         // One side has stopped reading, which violates no protocol.
         End::Stalled => Closing::new(1013, "Connection stalled"),
+        End::Memory => Closing::new(1013, "Out of memory"),
         End::ClientClosed
         | End::ClientGone
         | End::PingTimeout
@@ -311,9 +313,13 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         End::ClientClosed | End::ClientGone | End::ParseError => None,
         End::PingTimeout => Some(Closing::new(3000, "No response from heartbeat")),
         End::TooLarge => Some(Closing::new(1009, "Message too large")),
-        End::UpstreamClosed | End::Drained | End::Cut | End::TakenOver | End::Overlap | End::Stalled => {
-            Some(why(end, closing))
-        }
+        End::UpstreamClosed
+        | End::Drained
+        | End::Cut
+        | End::TakenOver
+        | End::Overlap
+        | End::Stalled
+        | End::Memory => Some(why(end, closing)),
     }
 }
 

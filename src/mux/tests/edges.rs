@@ -148,11 +148,11 @@ fn without_resume_only_a_raised_limit_is_news() {
 fn either_side_turns_credit_and_resume_off() {
     let without = |resume_ms| {
         let hello = Hello { credit: 100, resume_ms, epoch: "epoch".to_owned(), ..Hello::default() };
-        Line::new(Side::Proxy, hello)
+        Line::new(Side::Proxy, hello, Budget::default())
     };
     let (line, _) = facing(proxy(0), 5, true);
     assert!(!line.resumes(), "no credit of ours");
-    let (mut line, id) = facing(Line::new(Side::Proxy, Hello::default()), 1, false);
+    let (mut line, id) = facing(Line::new(Side::Proxy, Hello::default(), Budget::default()), 1, false);
     line.terms.window = 100;
     for _ in 0..2 {
         assert!(line.poll_room(id), "credit is off");

@@ -39,6 +39,10 @@ impl Link for Backend {
         self.says.take().map_or(Poll::Pending, |message| Poll::Ready(LinkEvent::Message(message)))
     }
 
+    fn held(&self) -> usize {
+        0
+    }
+
     fn keep_alive(&mut self) {}
 
     fn poll_close(&mut self, _: &mut Context<'_>, closing: &Closing) -> Poll<usize> {

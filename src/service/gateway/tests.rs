@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::background::Background;
 use crate::bridge::Registry;
+use crate::budget::Budget;
 use crate::client_body::ClientBody;
 use crate::dialect::{self, Backend};
 use crate::duplex::{Patience, RawHeaders};
@@ -41,7 +42,8 @@ fn before(
     path: &str,
 ) -> Arc<Gateway> {
     let metrics = Metrics::new();
-    let upstream = InUse::start("u", backend, &Background::default(), metrics.dials("u")).unwrap();
+    let upstream =
+        InUse::start("u", backend, &Background::default(), metrics.dials("u"), &Budget::default()).unwrap();
     let settings_of_route = Arc::new(Route::at(path, None));
     let backend = Backend { protocol: upstream.protocol(), versions: upstream.versions(), socket_io: false };
     let route = SessionRoute {

@@ -83,6 +83,10 @@ impl Link for Backend {
         Poll::Ready(LinkEvent::Message(message))
     }
 
+    fn held(&self) -> usize {
+        0
+    }
+
     fn keep_alive(&mut self) {}
 
     fn poll_close(&mut self, _cx: &mut Context<'_>, _closing: &Closing) -> Poll<usize> {

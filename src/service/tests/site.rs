@@ -15,6 +15,7 @@ use super::backend::Backend;
 use super::net::{CONNECT_TIMEOUT, Door, Net, greeting_of};
 use crate::background::Background;
 use crate::bridge::{BridgeInfo, Front, Registry};
+use crate::budget::Budget;
 use crate::cluster::{Cluster, Greeting, InquiryBody, Me, Peers, Roster, Settings};
 use crate::dialect::{self, Ask, Beginning, Dialect, Environment, RequestKind};
 use crate::duplex::{Duplex, Patience, RawHeaders};
@@ -60,7 +61,8 @@ impl Common {
         let urls = vec!["ws://127.0.0.1:1/".parse().unwrap()];
         let nowhere = upstream::Settings { kind: Kind::EngineIo, urls, ..upstream::Settings::default() };
         let background = Background::default();
-        let upstream = InUse::start("u", &nowhere, &background, Metrics::new().dials("u")).unwrap();
+        let upstream =
+            InUse::start("u", &nowhere, &background, Metrics::new().dials("u"), &Budget::default()).unwrap();
         let backend = dialect::Backend {
             protocol: upstream.protocol(),
             versions: upstream.versions(),
@@ -83,7 +85,7 @@ impl Site {
     ) -> Arc<Self> {
         let (background, stop) = (Background::default(), CancellationToken::new());
         let killed = CancellationToken::new();
-        let registry = Registry::of_node(1_000_000, Some(node));
+        let registry = Registry::of_node(1_000_000, Some(node), Budget::default());
         let me = Me::starting(node, "");
         let settings = cluster_settings(node.tag, address);
         let door = Door { net: net.clone(), me: me.clone(), address: address.to_owned() };

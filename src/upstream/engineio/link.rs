@@ -109,6 +109,10 @@ impl Link for EngineIoLink {
         }
     }
 
+    fn held(&self) -> usize {
+        self.socket.held()
+    }
+
     fn keep_alive(&mut self) {
         let beat = match self.revision {
             Revision::V3 => Packet::Ping(Text::default()),

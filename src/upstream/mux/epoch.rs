@@ -1,11 +1,12 @@
 //! The sessions of one shared connection and those that continue it: an epoch, with a name of its own.
 
+use crate::budget::Budget;
 use crate::mux::{Hello, Side};
 use crate::trunk::Trunk;
 use crate::upstream::Settings;
 
 /// Returns the sessions of a new epoch.
-pub(super) fn fresh(settings: &Settings) -> Trunk {
+pub(super) fn fresh(settings: &Settings, budget: &Budget) -> Trunk {
     let resume_ms = settings.mux.resume_timeout.as_millis();
     let hello = Hello {
         epoch: epoch(),
@@ -15,7 +16,7 @@ pub(super) fn fresh(settings: &Settings) -> Trunk {
         resume: false,
         close_packets: true,
     };
-    Trunk::new(Side::Proxy, hello)
+    Trunk::new(Side::Proxy, hello, budget.clone())
 }
 
 /// Returns a unique name.

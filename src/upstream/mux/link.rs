@@ -47,6 +47,15 @@ impl Link for MuxLink {
         })
     }
 
+    /// The line counts what waits in it.
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn shared(&self) -> usize {
+        self.trunk.held(self.id)
+    }
+
     /// Does nothing: a session that is not read uses up its credit, which says as much.
     fn keep_alive(&mut self) {}
 

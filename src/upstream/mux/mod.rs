@@ -1,5 +1,6 @@
 //! Kind `mux`: all sessions over one WebSocket, or a few (`docs/mux.md`).
 
+mod backoff;
 mod epoch;
 mod link;
 mod settings;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use self::link::MuxLink;
 use self::slot::{Slot, UNREACHED};
 use crate::background::Background;
+use crate::budget::Budget;
 use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
@@ -61,11 +63,16 @@ impl From<OpenError> for Unopened {
 }
 
 impl Mux {
-    pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        settings: &Settings,
+        background: Background,
+        dials: Dials,
+        budget: &Budget,
+    ) -> Result<Self, BuildError> {
         // Its slots dial again by themselves; what waits for them waits here.
         let without = Settings { hold: Duration::ZERO, ..settings.clone() };
         let dialer = Dialer::new(&without, background.clone(), dials)?;
-        let slot = |_| Slot::start(&dialer, settings, &background);
+        let slot = |_| Slot::start(&dialer, settings, &background, budget);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
         dialer.start_checks(None);
         let forwarder = Forwarder::new(dialer.clone(), settings, background);

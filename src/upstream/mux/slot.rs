@@ -9,9 +9,11 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::backoff::{BACKOFF_MIN, Backoff};
 use super::epoch::fresh;
 use crate::address::RemoteAddress;
 use crate::background::Background;
+use crate::budget::Budget;
 use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
 use crate::mux::Profile;
@@ -46,15 +48,21 @@ pub(super) struct Slot {
     /// Notified when a session is wanted.
     asked: Notify,
     background: Background,
+    budget: Budget,
 }
 
 impl Slot {
     /// Starts to connect.
-    pub(super) fn start(dialer: &Arc<Dialer>, settings: &Settings, background: &Background) -> Arc<Self> {
+    pub(super) fn start(
+        dialer: &Arc<Dialer>,
+        settings: &Settings,
+        background: &Background,
+        budget: &Budget,
+    ) -> Arc<Self> {
         let slot = Arc::new(Self {
             dialer: Arc::clone(dialer),
             settings: settings.clone(),
-            trunk: Mutex::new(Arc::new(fresh(settings))),
+            trunk: Mutex::new(Arc::new(fresh(settings, budget))),
             joined: Mutex::default(),
             health: watch::Sender::default(),
             slow: AtomicBool::new(false),
@@ -63,6 +71,7 @@ impl Slot {
             violations: Throttle::default(),
             asked: Notify::new(),
             background: background.clone(),
+            budget: budget.clone(),
         });
         slot.keep(slot.trunk());
         slot
@@ -134,7 +143,7 @@ impl Slot {
         }
         // What it leads to is known once it is connected.
         drop(self.joined().take());
-        *trunk = Arc::new(fresh(&self.settings));
+        *trunk = Arc::new(fresh(&self.settings, &self.budget));
         Some(Arc::clone(&trunk))
     }
 
@@ -367,24 +376,6 @@ async fn wait(trunk: &Trunk, is_so: fn(&Trunk) -> bool) {
     }
 }
 
-/// Growing pauses, randomised so that proxies do not reconnect in step.
-#[derive(Clone, Copy, Default)]
-struct Backoff(u32);
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let longest = BACKOFF_MIN.saturating_mul(1 << self.0.min(10)).min(BACKOFF_MAX);
-        self.0 = self.0.saturating_add(1);
-        let mut random = [0; 2];
-        // Without randomness they are in step, which is slower but not wrong.
-        let _ = getrandom::fill(&mut random);
-        let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
-        longest.mul_f64(0.5 + share / 2.0)
-    }
-}
-
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 const SETTLE_PACE: Duration = Duration::from_millis(5);
 const LOST: Closing = Closing::new(1006, "upstream connection lost");

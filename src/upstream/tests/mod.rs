@@ -32,6 +32,7 @@ use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
+use crate::budget::Budget;
 use crate::meter::Dials;
 use crate::packet::{Closing, Message};
 use crate::upstream::{Kind, Link, LinkEvent, OpenError, OpenRequest, Opened, Settings, Upstream, build};
@@ -46,7 +47,7 @@ struct Front {
 impl Front {
     fn new(settings: &Settings) -> Self {
         let background = Background::default();
-        let upstream = build(settings, background.clone(), Dials::default()).unwrap();
+        let upstream = build(settings, background.clone(), Dials::default(), &Budget::default()).unwrap();
         Self { upstream, tracker: background.tracker, cancel: background.stop.drop_guard() }
     }
 

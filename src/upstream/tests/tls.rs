@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use self::authority::{Authority, authority_params, good, provider};
 use super::*;
+use crate::budget::Budget;
 use crate::chain::Chain;
 use crate::tls::Trust;
 use crate::upstream::{BuildError, Relayed};
@@ -296,7 +297,8 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
         tls,
         ..Settings::default()
     };
-    let build = |settings: &Settings| build(settings, Background::default(), Dials::default());
+    let build =
+        |settings: &Settings| build(settings, Background::default(), Dials::default(), &Budget::default());
     let error = build(&settings).unwrap_err();
     assert!(matches!(error, BuildError::Tls(_)) && error.to_string().contains("absent.pem"), "{error}");
     settings.urls = vec!["ws://h".parse().unwrap()];

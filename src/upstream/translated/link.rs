@@ -181,6 +181,14 @@ impl Link for TranslatedLink {
         }
     }
 
+    fn held(&self) -> usize {
+        self.inner.held() + self.to_client.iter().chain(&self.to_backend).map(Message::len).sum::<usize>()
+    }
+
+    fn shared(&self) -> usize {
+        self.inner.shared()
+    }
+
     fn keep_alive(&mut self) {
         self.inner.keep_alive();
     }
@@ -231,6 +239,10 @@ mod tests {
         fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<LinkEvent> {
             let said = self.0.pop_front().map(|text| LinkEvent::Message(Message::text(text)));
             said.map_or(Poll::Pending, Poll::Ready)
+        }
+
+        fn held(&self) -> usize {
+            0
         }
 
         fn keep_alive(&mut self) {}

@@ -43,6 +43,10 @@ pub(super) enum Op {
     Wait(u32),
     WaitForDeadline,
     Drain(u32),
+    /// How much may wait for the client, because others need memory.
+    Room(usize),
+    /// The session ends because others need memory.
+    Shortage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,7 +164,7 @@ impl Dice {
 
     fn back(&mut self, kind: Kind) -> Op {
         let is_text = u32::from(kind.policy().binary == Binary::AsText);
-        match self.pick(&[60, 30, 2, 1, 1, 1, 10 * is_text, is_text]) {
+        match self.pick(&[60, 30, 2, 1, 1, 1, 10 * is_text, is_text, 8, 1]) {
             0 => Op::Upstream(1 + self.below(3), self.below(300)),
             1 => Op::LinkRoom(self.below(6)),
             2 => Op::UpstreamCloses,
@@ -168,6 +172,8 @@ impl Dice {
             4 => Op::LinkChokes,
             5 => Op::Drain(self.below_u32(600)),
             6 => Op::Binary(Some(self.below(300))),
+            8 => Op::Room([usize::MAX, 1, 0, 500, 100][self.below(5)]),
+            9 => Op::Shortage,
             _ => Op::Binary(None),
         }
     }

@@ -69,9 +69,9 @@ impl Simulation {
             return;
         }
         assert_ne!(self.link, LinkState::Gone, "the link was closed twice");
-        let in_order = self
-            .ended
-            .is_some_and(|(end, at)| end != End::Stalled && self.now < at + self.settings.stall_timeout);
+        let in_order = self.ended.is_some_and(|(end, at)| {
+            !matches!(end, End::Stalled | End::Memory) && self.now < at + self.settings.stall_timeout
+        });
         if in_order && self.link != LinkState::Broken && !self.choked() {
             assert_eq!(self.ledger.taken, self.ledger.said, "the backend was let go too early");
         }

@@ -1,0 +1,123 @@
+//! What happens to sessions when memory is short: they are held back, the heaviest end, and those that were held back
+//! are woken.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::clock::clock_now;
+use super::driver::Driver;
+use super::entry::Entry;
+use super::handle::Bridge;
+use super::registry::Registry;
+use crate::budget::{Due, Holder, choose};
+use crate::limited::{Limit, Limited};
+
+impl Driver {
+    /// Counts what its buffers take now.
+    pub(super) fn count(&mut self) {
+        let from_client = self.session.waiting_for_link().map_or(0, |ahead| ahead.max(self.push_rest));
+        let queued = self.queue.as_ref().map_or(0, |queue| queue.line.waiting().map(|push| push.len).sum());
+        let link = self.link.as_ref().map_or(0, |link| link.held());
+        let socket = self.socket.as_ref().map_or(0, |socket| socket.held());
+        let waiting = self.session.waiting_for_client() + from_client + queued;
+        self.holding.set(waiting + self.delivering + link + socket);
+    }
+
+    /// Tells the session how much may wait for its client. What is on its way there counts too.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        let mut room = self.holding.room();
+        if room != usize::MAX {
+            let written = self.socket.as_ref().map_or(0, |socket| socket.held());
+            room = room.saturating_sub(self.delivering + written);
+        }
+        self.session.handle_room(room, now);
+        self.holding.hold_back(room != usize::MAX && self.session.is_held_back());
+    }
+
+    fn holder(&self, now: Instant) -> Holder<()> {
+        let shared = self.link.as_ref().map_or(0, |link| link.shared());
+        let shared = shared + self.socket.as_ref().map_or(0, |socket| socket.shared());
+        let since = self.session.waiting_since();
+        let age = since.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        Holder { id: (), bytes: self.holding.bytes() + shared, age }
+    }
+}
+
+impl Bridge {
+    /// Ends the session because of the memory that it holds.
+    fn end_for_memory(&self) {
+        self.turn(|driver| {
+            driver.session.handle_shortage(clock_now());
+            driver.drive_inline();
+        });
+    }
+
+    /// Has the session read its backend again if it was held back.
+    fn wake_if_held_back(&self) {
+        self.turn(|driver| {
+            if driver.holding.is_held_back() {
+                driver.waker.wake_by_ref();
+            }
+        });
+    }
+}
+
+impl Registry {
+    /// Takes care of the budget for as long as the process runs.
+    pub async fn run_relief(self, limited: Limited) {
+        loop {
+            match poll_fn(|cx| self.budget().poll_due(cx)).await {
+                Due::Ends => {
+                    let ended = self.end_heaviest();
+                    (0..ended).for_each(|_| limited.reached(Limit::MemoryMax, None));
+                    if ended == 0 {
+                        // What takes the memory belongs to no session.
+                        sleep(PAUSE).await;
+                    }
+                }
+                Due::Wakes => self.wake_held_back().await,
+            }
+        }
+    }
+
+    /// Ends the sessions that have held most for longest, until the rest holds little enough. Returns their number.
+    fn end_heaviest(&self) -> usize {
+        let now = clock_now();
+        let holders = self.bridges().map(|bridge| {
+            let Holder { bytes, age, .. } = bridge.turn(|driver| driver.holder(now));
+            Holder { id: bridge, bytes, age }
+        });
+        let chosen = choose(holders, self.budget().share(), self.budget().excess());
+        chosen.iter().for_each(|bridge| bridge.end_for_memory());
+        chosen.len()
+    }
+
+    /// Wakes the sessions that were held back, a few at a time. If the budget is tight again, the rest waits until it eases.
+    async fn wake_held_back(&self) {
+        for (number, bridge) in self.bridges().enumerate() {
+            if number % WOKEN_AT_ONCE == 0 {
+                // Those that were woken run first, and show what they take.
+                tokio::task::yield_now().await;
+                if self.budget().is_tight() {
+                    return;
+                }
+            }
+            bridge.wake_if_held_back();
+        }
+    }
+
+    fn bridges(&self) -> impl Iterator<Item = Arc<Bridge>> + use<> {
+        self.all().into_iter().filter_map(|entry| match entry {
+            Entry::Bridge(bridge) => Some(bridge),
+            Entry::Relay(_) => None,
+        })
+    }
+}
+
+/// Until the next look, if nobody could be ended.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A thread is busy with so many for a millisecond.
+const WOKEN_AT_ONCE: usize = 64;

@@ -30,6 +30,7 @@ mod limit;
 mod listed;
 mod listeners;
 mod log;
+mod memory;
 mod peers;
 mod process;
 mod readiness;

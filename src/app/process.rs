@@ -14,7 +14,7 @@ use super::readiness::{nodes, readiness, upstreams};
 use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
-use super::{directory, expiry};
+use super::{directory, expiry, memory};
 use crate::acme::Orders;
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
@@ -55,7 +55,7 @@ impl Process {
         let (config, reload) = (&config, Arc::<Notify>::default());
         let wanted = config.succession.is_some().then(Arc::<Notify>::default);
         let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
-        let budget = Budget::default();
+        let budget = Budget::new(config.limits.memory_max.bytes(memory::available()));
         let metrics = Metrics::of(budget.clone());
         metrics.sessions_limit(config.server.max_sessions);
         metrics.first_loaded();

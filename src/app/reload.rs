@@ -14,6 +14,7 @@ use super::limit::raise_limit;
 use super::listed::Listed;
 use super::listeners;
 use super::log::SetLevel;
+use super::memory;
 use super::peers::{self, Certified};
 use super::wiring::Wiring;
 use crate::acme::Orders;
@@ -169,6 +170,7 @@ impl Reloader {
             listed.take_over();
         }
         listeners::note_change(&config, &earlier, &self.public.local_addrs());
+        self.wiring.registry.budget().set_max(config.limits.memory_max.bytes(memory::available()));
         self.wiring.limits.set(config.limits.clients, &config.server.trusted_proxies);
         self.wiring.registry.set_max(config.server.max_sessions);
         self.wiring.metrics.sessions_limit(config.server.max_sessions);

@@ -139,6 +139,7 @@ impl Wiring {
                 tracker: self.work.forwards.clone(),
                 meter: meter.clone(),
                 refusals: Arc::clone(&refusals),
+                budget: self.registry.budget().clone(),
             })
         };
         if route.dialect == HTTP {

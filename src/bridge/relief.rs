@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::entry::Entry;
 use super::handle::Bridge;
 use super::registry::Registry;
-use crate::budget::{Due, Holder, choose};
+use crate::budget::{Charge, Due, Holder, choose};
 use crate::limited::{Limit, Limited};
 
 impl Driver {
@@ -47,6 +47,11 @@ impl Driver {
 }
 
 impl Bridge {
+    /// Creates a charge of the session's budget.
+    pub fn charge(&self) -> Charge {
+        self.turn(|driver| driver.holding.budget().charge())
+    }
+
     /// Ends the session because of the memory that it holds.
     fn end_for_memory(&self) {
         self.turn(|driver| {

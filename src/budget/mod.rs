@@ -18,8 +18,10 @@
 mod account;
 mod choice;
 mod levels;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use account::{Budget, Charge, Due, Holding};
 pub use choice::{Holder, choose};
+pub use settings::MemoryMax;

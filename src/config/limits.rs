@@ -2,10 +2,11 @@
 
 use super::key::Section;
 use super::key::Shown::{Default, Example};
-use super::key::Type::{Count, Flag};
+use super::key::Type::{Count, Flag, Size};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
-use super::values::{count, flag};
+use super::values::{GB, count, flag, size_or_none};
+use crate::budget::MemoryMax;
 use crate::limits::Settings;
 use crate::server;
 
@@ -14,6 +15,8 @@ use crate::server;
 pub struct Limits {
     /// What clients may take.
     pub clients: Settings,
+    /// What all buffers may take.
+    pub memory_max: MemoryMax,
 }
 
 /// The keys of `[limits]`.
@@ -31,6 +34,10 @@ pub(super) const LIMITS: &[Row<Written>] = {
             |table, key, written| written.handshakes = table.value(key, count(0..=RATE_MAX))),
         row(Limits, "client_handshakes_per_second", Count, Example("50"), "the same for one client; unset: a twentieth",
             |table, key, written| written.client_handshakes = table.value(key, count(0..=RATE_MAX))),
+        row(Limits, "memory_max", Size, Example("\"256MB\""), "most bytes in all buffers; unset: a quarter of the memory",
+            |table, key, written| if let Some(value) = table.value(key, size_or_none(MEMORY_MIN..=MEMORY_MOST)) {
+                written.memory_max = value.map_or(MemoryMax::Unlimited, MemoryMax::Bytes);
+            }),
         row(Limits, "count_private", Flag, Default("false"), "limit clients of private networks, too: see docs/security.md",
             |table, key, written| table.set(key, &mut written.count_private, flag)),
     ]
@@ -44,6 +51,7 @@ pub(super) struct Written {
     client_sessions: Option<usize>,
     handshakes: Option<usize>,
     client_handshakes: Option<usize>,
+    memory_max: MemoryMax,
     count_private: bool,
 }
 
@@ -77,7 +85,7 @@ pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
         count_private: written.count_private,
     };
     judge(table, &clients, server.max_sessions);
-    Limits { clients }
+    Limits { clients, memory_max: written.memory_max }
 }
 
 /// Reports limits that are never reached, since another is reached first.
@@ -104,5 +112,9 @@ fn judge(table: &Table<'_>, clients: &Settings, max_sessions: usize) {
 
 /// The kernel has no more sockets for one process.
 const CONNECTIONS_MAX: usize = 100_000_000;
+/// Less would not hold a message of the usual largest size.
+const MEMORY_MIN: usize = 1_000_000;
+/// More than any machine has.
+const MEMORY_MOST: usize = 100_000 * GB;
 /// More than a process could begin.
 const RATE_MAX: usize = 1_000_000;

@@ -116,6 +116,16 @@ pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<us
     }
 }
 
+/// A size within bounds, or zero: that is a way to say that there is no limit.
+pub(super) fn size_or_none(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<Option<usize>, Wrong> {
+    let (any, within) = (size(0..=usize::MAX), size(bounds));
+    let wrong = |wrong: Wrong| Wrong { expected: format!("{}, or 0", wrong.expected), ..wrong };
+    move |node| match any(node) {
+        Ok(0) => Ok(None),
+        Ok(_) | Err(_) => within(node).map(Some).map_err(wrong),
+    }
+}
+
 /// Explains a number that can't be held: it is out of bounds; anything else is not a number.
 fn unless_too_large<T>(error: units::UnitError) -> Result<Option<T>, Wrong> {
     match error {

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use http_body::Body as _;
 use tokio_util::task::TaskTracker;
 
 use super::onward::Onward;
-use super::refusals::Refusals;
-use super::replies::{OUT_OF_ROUTE, Unreached, plain};
+use super::refusals::{Reason, Refusals};
+use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, unavailable};
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
 use crate::address::TrustedProxy;
+use crate::budget::{Budget, Charge};
 use crate::client_body::ClientBody;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
@@ -45,6 +47,8 @@ pub struct Forward {
     pub meter: Meter,
     /// The log lines of refused requests.
     pub refusals: Arc<Refusals>,
+    /// Counts what their bodies hold.
+    pub budget: Budget,
 }
 
 /// The path that the backend sees.
@@ -81,6 +85,10 @@ impl Forward {
         if let Some(response) = self.via.refuse_circle(&head.headers, &self.refusals) {
             return response;
         }
+        if !body.is_end_stream() && self.budget.is_scarce() {
+            self.refusals.note(Reason::Memory);
+            return unavailable(SHORT_OF_MEMORY);
+        }
         let Connection { client, patience, pinned, .. } = connection;
         let under_way =
             UnderWay::new(self.tracker.token(), Arc::clone(&self.upstream), patience, self.meter.clone());
@@ -103,6 +111,7 @@ impl Forward {
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
             spelling,
             body,
+            charge: self.budget.charge(),
             stall_timeout: route.session.stall_timeout,
             pinned,
             is_login,
@@ -116,7 +125,7 @@ impl Forward {
                         drop(upstream);
                     });
                 }
-                respond(answer, under_way)
+                respond(answer, under_way, self.budget.charge())
             }
             Err(error) => {
                 if let ForwardError::Upstream(error) = &error {
@@ -128,14 +137,14 @@ impl Forward {
     }
 }
 
-fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
+fn respond(answer: Forwarded, under_way: UnderWay, charge: Charge) -> Response {
     let (mut head, body) = answer.response.into_parts();
     onward::for_client(&mut head);
     if answer.refused_body {
         // What the client sends now would be read as the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let mut response = Response::new(Body::from(Streamed::new(body, under_way)));
+    let mut response = Response::new(Body::from(Streamed::new(body, under_way, charge)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     // With its reason phrase.

@@ -20,6 +20,7 @@ use super::stream::Stream;
 use super::{Abort, Body, InBody, Response};
 use crate::agent::is_legacy_ie;
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
+use crate::budget::Charge;
 use crate::dialect::{Framing, PollBody, PushForm, Refusal};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Packet, Transport};
@@ -225,9 +226,10 @@ async fn take_push(
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
     let info = push.bridge().info_shared();
+    let charge = push.bridge().charge();
     let read = tokio::select! {
         biased;
-        read = read_body(&mut body, info.max_payload) => read,
+        read = read_body(&mut body, info.max_payload, charge) => read,
         () = push.interrupted() => return Err(Abort),
     };
     let body = match read {
@@ -265,7 +267,7 @@ async fn take_queued_push(
 ) -> Result<Response, Abort> {
     let info = bridge.info();
     let place = bridge.push_place().await;
-    let body = match read_body(&mut body, info.max_payload).await {
+    let body = match read_body(&mut body, info.max_payload, bridge.charge()).await {
         Ok(body) => body,
         Err(ReadFailed::TooLarge) => {
             discard(body, &info.tracker);
@@ -306,7 +308,8 @@ enum ReadFailed {
     Broken,
 }
 
-async fn read_body(body: &mut InBody, len_max: usize) -> Result<Bytes, ReadFailed> {
+/// Reads a whole body, and charges for it until it is complete: then its session counts it.
+async fn read_body(body: &mut InBody, len_max: usize, mut charge: Charge) -> Result<Bytes, ReadFailed> {
     if body.size_hint().lower() > len_max as u64 {
         return Err(ReadFailed::TooLarge);
     }
@@ -323,6 +326,10 @@ async fn read_body(body: &mut InBody, len_max: usize) -> Result<Bytes, ReadFaile
         } else {
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&data);
+        }
+        // Most are complete by now.
+        if !body.is_end_stream() {
+            charge.set(first.len() + whole.len());
         }
     }
     Ok(if whole.is_empty() { first } else { whole.freeze() })

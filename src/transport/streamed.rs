@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::budget::Charge;
 use crate::duplex::Patience;
 use crate::meter::{Broken, Meter};
 use crate::upstream::{AnswerBody, AnswerError, InUse};
@@ -18,6 +19,8 @@ use crate::upstream::{AnswerBody, AnswerError, InUse};
 pub struct Streamed {
     body: AnswerBody,
     under_way: UnderWay,
+    /// Counts the piece that is being written: the next is taken only once there is room for it.
+    charge: Charge,
     /// Whether the end of the body, complete or broken, was reported to the connection.
     told: bool,
 }
@@ -53,8 +56,8 @@ impl fmt::Debug for UnderWay {
 
 impl Streamed {
     /// Creates the response to a forwarded request.
-    pub fn new(body: AnswerBody, under_way: UnderWay) -> Self {
-        Self { body, under_way, told: false }
+    pub fn new(body: AnswerBody, under_way: UnderWay, charge: Charge) -> Self {
+        Self { body, under_way, charge, told: false }
     }
 }
 
@@ -68,6 +71,7 @@ impl Body for Streamed {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.told |= !matches!(frame, Some(Ok(_)));
+        self.charge.set(piece_len(&frame));
         match &frame {
             Some(Err(AnswerError::Broken(_))) => self.under_way.broke(Broken::UpstreamClosed),
             Some(Err(AnswerError::Stalled(_))) => self.under_way.broke(Broken::Stalled),
@@ -83,6 +87,12 @@ impl Body for Streamed {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Returns the length of a piece of a body.
+fn piece_len(frame: &Option<Result<Frame<Bytes>, AnswerError>>) -> usize {
+    let Some(Ok(frame)) = frame else { return 0 };
+    frame.data_ref().map_or(0, Bytes::len)
 }
 
 impl Drop for Streamed {

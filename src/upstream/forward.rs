@@ -18,6 +18,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
+use crate::budget::Charge;
 use crate::client_body::ClientBody;
 use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
@@ -61,6 +62,8 @@ pub struct ForwardRequest {
     pub spelling: Spelling,
     /// The body.
     pub body: ClientBody,
+    /// Counts what is held of it.
+    pub charge: Charge,
     /// How long the backend may stop reading the body, or pause in its response.
     pub stall_timeout: Duration,
     /// The backend connections that belong to the client's connection.
@@ -112,6 +115,7 @@ impl Forwarder {
             headers,
             spelling,
             body,
+            charge,
             stall_timeout,
             pinned,
             is_login,
@@ -120,7 +124,7 @@ impl Forwarder {
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers, spelling };
         let expectation = head.prepare(&body);
-        let (mut body, watch) = RequestBody::new(body, expectation);
+        let (mut body, watch) = RequestBody::new(body, charge, expectation);
         let mut is_again = false;
         let mut place = None;
         loop {

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::budget::Charge;
 use crate::client_body::ClientBody;
 
 /// A client's body as hyper reads it for the backend.
@@ -21,17 +22,19 @@ pub(super) struct RequestBody {
     incoming: Option<ClientBody>,
     watch: Option<Arc<Watch>>,
     gate: Option<Pin<Box<dyn Future<Output = Permission> + Send>>>,
+    /// Counts the piece that is being written: the next is taken only once there is room for it.
+    charge: Option<Charge>,
 }
 
 impl RequestBody {
     /// Creates an empty body.
     pub(super) const fn empty() -> Self {
-        Self { incoming: None, watch: None, gate: None }
+        Self { incoming: None, watch: None, gate: None, charge: None }
     }
 
     /// Creates a body that flows as soon as the backend reads it or, if the client expects a 100, once the backend
     /// allows it.
-    pub(super) fn new(incoming: ClientBody, expectation: Expectation) -> (Self, Arc<Watch>) {
+    pub(super) fn new(incoming: ClientBody, charge: Charge, expectation: Expectation) -> (Self, Arc<Watch>) {
         let permission = match expectation {
             Expectation::None => None,
             Expectation::Continue => Some(watch::channel(Permission::None).0),
@@ -45,7 +48,9 @@ impl RequestBody {
         });
         let decided = Arc::clone(&watch);
         let gate = expects.then(|| Box::pin(async move { decided.decided().await }) as _);
-        (Self { incoming: Some(incoming), watch: Some(Arc::clone(&watch)), gate }, watch)
+        let body =
+            Self { incoming: Some(incoming), watch: Some(Arc::clone(&watch)), gate, charge: Some(charge) };
+        (body, watch)
     }
 }
 
@@ -74,6 +79,9 @@ impl Body for RequestBody {
         let polled = Pin::new(incoming).poll_frame(cx);
         if let Some(watch) = &this.watch {
             watch.note(polled.is_pending());
+        }
+        if let (Some(charge), Poll::Ready(Some(Ok(frame)))) = (&mut this.charge, &polled) {
+            charge.set(frame.data_ref().map_or(0, Bytes::len));
         }
         polled.map_err(BodyError::Client)
     }

@@ -39,7 +39,7 @@ pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Carrying, Piece, Receipt, Receipted, Settle, Unflushed};
-pub use self::settling::Settling;
+pub use self::settling::{Begun, Settling};
 pub use self::socket::Socket;
 pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use super::row::keys_of;
 use super::{
-    acme, check, cluster, cors, limits, listeners, log, mux, routes, sessions, succession, tls, trust,
-    upstreams,
+    acme, check, cluster, connection_limits, cors, limits, listeners, log, mux, routes, sessions, succession,
+    tls, trust, upstreams,
 };
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
@@ -32,6 +32,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(keys_of(acme::ACME));
     keys.extend(keys_of(listeners::LISTENER));
     keys.extend(keys_of(limits::LIMITS));
+    keys.extend(keys_of(connection_limits::CONNECTIONS));
     keys.extend(keys_of(listeners::ADMIN));
     keys.extend(keys_of(log::LOG));
     keys.extend(keys_of(cluster::CLUSTER));

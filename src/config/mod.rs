@@ -38,6 +38,7 @@ mod acme;
 mod check;
 mod circle;
 mod cluster;
+mod connection_limits;
 mod cors;
 mod env;
 mod fault;
@@ -176,8 +177,10 @@ impl Config {
     /// Reads every section; what is wrong goes to the sink.
     fn read(tree: &Node, sink: &Sink) -> Self {
         let root = Table::root(tree, &keys::KEYS, sink);
-        let (server, mut taken) = listeners::read(&root, sink);
-        let limits = limits::read(&root.section("limits", Section::Limits), &server);
+        let (mut server, mut taken) = listeners::read(&root, sink);
+        let limits = root.section("limits", Section::Limits);
+        row::read_rows(connection_limits::CONNECTIONS, &limits, &mut server.limits);
+        let limits = limits::read(&limits, &server);
         let admin = listeners::read_admin(&root.section("admin", Section::Admin), &taken);
         taken.push(Taken::by("admin.listen", admin.listen.clone()));
         let log = log::read(&root.section("log", Section::Log));

@@ -13,12 +13,58 @@ pub(super) struct Merging {
     /// The begin of a header that came in two reads.
     header: [u8; HEADER_LEN],
     header_len: usize,
+    place: Place,
+    /// How often something was whole that must come whole.
+    wholes: u32,
+}
+
+/// What the last frame belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// The preface, behind which SETTINGS come.
+    Preface,
+    /// A header section that goes on in the next frame.
+    Section,
+    /// Data, which may come bit by bit.
+    Data,
+    /// A frame that must come whole.
+    Other,
 }
 
 impl Merging {
     /// Creates one for a connection that begins.
     pub(super) const fn new() -> Self {
-        Self { rest: PREFACE_LEN, header: [0; HEADER_LEN], header_len: 0 }
+        Self { rest: PREFACE_LEN, header: [0; HEADER_LEN], header_len: 0, place: Place::Preface, wholes: 0 }
+    }
+
+    /// Returns whether something has begun that must come whole: the preface with the first SETTINGS, a header section, or a
+    /// frame of another kind than DATA.
+    pub(super) const fn has_begun(&self) -> bool {
+        match self.place {
+            Place::Preface | Place::Section => true,
+            Place::Data => self.header_len > 0,
+            Place::Other => self.header_len > 0 || self.rest > 0,
+        }
+    }
+
+    /// Returns how often that was whole; the count wraps around.
+    pub(super) const fn wholes(&self) -> u32 {
+        self.wholes
+    }
+
+    /// Notes the header of the next frame.
+    fn begin(&mut self, header: &[u8]) {
+        self.rest = payload_len(header);
+        let is_open = matches!(header[KIND], HEADERS | CONTINUATION) && header[FLAGS] & END_HEADERS == 0;
+        let was_open = matches!(self.place, Place::Section);
+        self.place = match header[KIND] {
+            DATA => Place::Data,
+            _ if is_open => Place::Section,
+            _ => Place::Other,
+        };
+        if !was_open {
+            self.wholes = self.wholes.wrapping_add(1);
+        }
     }
 
     /// Joins frames in the next bytes of the connection. Returns how many bytes are left, at their front.
@@ -42,12 +88,14 @@ impl Merging {
                 self.header_len += len;
                 open = None;
                 if self.header_len == HEADER_LEN {
-                    (self.rest, self.header_len) = (payload_len(&self.header), 0);
+                    let header = self.header;
+                    self.begin(&header);
+                    self.header_len = 0;
                 }
                 continue;
             }
             let header = &read[from..][..HEADER_LEN];
-            self.rest = payload_len(header);
+            self.begin(header);
             let flags = header[FLAGS];
             if let Some(at) = open.filter(|&at| is_joined(&read[at..][..HEADER_LEN], header)) {
                 let len = payload_len(&read[at..]) + self.rest;
@@ -94,6 +142,9 @@ const KIND: usize = 3;
 const FLAGS: usize = 4;
 const STREAM: usize = 5;
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
 const END_STREAM: u8 = 1;
 /// What a frame may have as long as hyper allows no more.
 const PAYLOAD_MAX: usize = 16 << 10;

@@ -155,6 +155,18 @@ impl RawHeaders {
         matches!(*self.state(), State { place: Place::Method, read: 0, .. })
     }
 
+    /// Returns whether something was read since the last request was answered. It is the beginning of the next one unless
+    /// a body was still being read: then [`forget`](Self::forget) it.
+    pub fn has_begun(&self) -> bool {
+        let state = self.state();
+        state.place.is_head() && !state.request.is_empty()
+    }
+
+    /// Forgets what was read since the last request was answered: it belonged to that request.
+    pub fn forget(&self) {
+        self.state().request.clear();
+    }
+
     /// Releases the buffer for the next request, which is not expected soon.
     pub fn rest(&self) {
         self.state().request = Vec::new();

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::merging::Merging;
 use super::{Duplex, Unflushed};
@@ -16,12 +18,46 @@ pub struct Settling {
     duplex: Duplex,
     unflushed: Unflushed,
     merging: Merging,
+    begun: Begun,
+}
+
+/// Since when something comes in that must come whole, such as a header section.
+#[derive(Clone, Debug)]
+pub struct Begun(Arc<Mutex<BegunSince>>);
+
+#[derive(Debug)]
+struct BegunSince {
+    since: Option<Instant>,
+    /// How much of that had come before.
+    wholes: u32,
+}
+
+impl Begun {
+    /// Returns since when; `None` while nothing has begun.
+    pub fn since(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).since
+    }
+
+    fn note(&self, merging: &Merging) {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !merging.has_begun() {
+            begun.since = None;
+        } else if begun.since.is_none() || begun.wholes != merging.wholes() {
+            *begun = BegunSince { since: Some(Instant::now()), wholes: merging.wholes() };
+        }
+    }
 }
 
 impl Settling {
     /// Creates one; `unflushed` follows what is written.
-    pub const fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
-        Self { duplex, unflushed, merging: Merging::new() }
+    pub fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
+        let begun = BegunSince { since: Some(Instant::now()), wholes: 0 };
+        Self { duplex, unflushed, merging: Merging::new(), begun: Begun(Arc::new(Mutex::new(begun))) }
+    }
+
+    /// Returns what knows since when something comes in that must come whole.
+    pub fn begun(&self) -> Begun {
+        self.begun.clone()
     }
 }
 
@@ -32,6 +68,7 @@ impl AsyncRead for Settling {
         ready!(Pin::new(&mut this.duplex).poll_read(cx, buf))?;
         let len = this.merging.merge(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + len);
+        this.begun.note(&this.merging);
         Poll::Ready(Ok(()))
     }
 }

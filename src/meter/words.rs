@@ -71,6 +71,16 @@ words! {
         MemoryMax = "memory_max",
         /// Connections from addresses that a listener does not let in.
         Deny = "deny",
+        /// The time of a TLS handshake.
+        TlsTimeout = "tls_timeout",
+        /// The time of a request's header.
+        HeaderTimeout = "header_timeout",
+        /// The length of a request's header.
+        HeaderMax = "header_max",
+        /// The lines of a request's header.
+        HeaderLines = "header_lines",
+        /// The length of a request's target.
+        TargetMax = "target_max",
     }
 }
 

@@ -3,20 +3,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{CONNECTION, HeaderMap, TE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
+use super::carried::Carried;
+use super::connection_limits::{ConnectionLimits, refusal};
 use crate::client_body::ClientBody;
-use crate::duplex::{Carrying, RawHeaders, Receipted, SpelledNames, Unflushed};
+use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
+use crate::limited::Limit;
 use crate::spelling::Spelling;
 
 /// What can serve a connection: a tower service that is cloned for each request.
@@ -89,8 +92,23 @@ struct CallState<S: Serve> {
     upgrade: Upgrade,
     /// Whether the next response is the last.
     is_last: bool,
-    /// How many responses hyper has been given; it wraps around.
+    /// How many responses hyper has been given.
     answers: u32,
+    last: Last,
+    /// Held with the body of a request that is being read.
+    body: Weak<()>,
+    limits: ConnectionLimits,
+    /// The limit for which a request was refused.
+    exceeded: Option<Limit>,
+}
+
+/// When a connection has served enough.
+#[derive(Clone, Copy)]
+pub(super) struct Last {
+    /// How many more responses it has, with the last.
+    pub(super) answers: u32,
+    /// From when on its next response is the last.
+    pub(super) from: Instant,
 }
 
 /// What a connection must know.
@@ -99,7 +117,7 @@ pub(super) enum CallStatus {
     WantsUpgrade,
     /// The connection only waits for the response to a request that was complete at this time.
     WaitsSince(Instant),
-    /// No request is served, since so many responses; the count wraps around.
+    /// No request is served, since so many responses.
     Between(u32),
     /// Hyper has something to do.
     Busy,
@@ -124,7 +142,13 @@ pub(super) enum Call<S: Serve> {
 }
 
 impl<S: Serve> Caller<S> {
-    pub(super) fn new(service: S, raw_headers: RawHeaders, unflushed: Unflushed) -> (Self, SharedCall<S>) {
+    pub(super) fn new(
+        service: S,
+        raw_headers: RawHeaders,
+        unflushed: Unflushed,
+        limits: ConnectionLimits,
+        last: Last,
+    ) -> (Self, SharedCall<S>) {
         let state = CallState {
             raw_headers,
             unflushed,
@@ -134,6 +158,10 @@ impl<S: Serve> Caller<S> {
             upgrade: Upgrade::Unasked,
             is_last: false,
             answers: 0,
+            last,
+            body: Weak::new(),
+            limits,
+            exceeded: None,
         };
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
@@ -146,12 +174,22 @@ impl<S: Serve> hyper::service::Service<http::Request<Incoming>> for Caller<S> {
     type Future = Answering<S>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        let request = request.map(ClientBody::from);
+        let mut request = request.map(ClientBody::from);
         let (lines, body_len) = (request.headers().len(), request.body().size_hint().exact());
         let mut state = self.shared.open();
         state.raw_headers.begin_request(lines, body_len);
         // If there is an answer, this request is the stand-in for one that waited outside: nothing is called.
-        if state.answer.is_none() {
+        if state.answer.is_none()
+            && let Some(limit) = state.limits.exceeded(&request)
+        {
+            (state.exceeded, state.is_last) = (Some(limit), true);
+            state.answer = Some(Box::new(Ok(refusal(limit))));
+        } else if state.answer.is_none() {
+            if !request.body().is_end_stream() {
+                let mark = Arc::new(());
+                state.body = Arc::downgrade(&mark);
+                request = request.map(|body| body.marked(mark));
+            }
             let asks_upgrade = request.headers().contains_key(UPGRADE);
             state.whole_since = (!asks_upgrade && is_whole(&request)).then(Instant::now);
             if state.upgrade == Upgrade::Unasked && asks_upgrade {
@@ -185,7 +223,8 @@ impl<S: Serve> CallState<S> {
     /// those that hyper adds. If something before it waits to be written, its beginning is unknown: then the names stay
     /// as hyper writes them.
     fn prepare(&mut self, answer: Answer<S>) -> CarriedAnswer<S> {
-        self.answers = self.answers.wrapping_add(1);
+        self.answers = self.answers.saturating_add(1);
+        self.is_last |= self.answers >= self.last.answers || Instant::now() >= self.last.from;
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -208,7 +247,7 @@ impl<S: Serve> CallState<S> {
             self.raw_headers.rest();
         }
         let carrying = self.unflushed.carry();
-        Ok(response.map(|body| Carried { body, _carrying: carrying }))
+        Ok(response.map(|body| Carried::new(body, carrying)))
     }
 }
 
@@ -240,6 +279,21 @@ impl<S: Serve> SharedCall<S> {
     /// Has the connection close behind its next response.
     pub(super) fn close_behind_answer(&self) {
         self.open().is_last = true;
+    }
+
+    /// Returns whether something still holds the body of a request, which hyper reads for it.
+    pub(super) fn is_body_held(&self) -> bool {
+        self.open().body.strong_count() > 0
+    }
+
+    /// Returns how many responses hyper has been given.
+    pub(super) fn answers(&self) -> u32 {
+        self.open().answers
+    }
+
+    /// Returns the limit for which a request was refused.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        self.open().exceeded
     }
 
     /// Sets the response to the next request.
@@ -298,32 +352,6 @@ impl<S: Serve> Drop for Answering<S> {
         let call = state.call.take();
         drop(state);
         drop(call);
-    }
-}
-
-/// A response's body, while a connection carries it.
-pub(super) struct Carried<B> {
-    body: B,
-    _carrying: Carrying,
-}
-
-impl<B: Body + Unpin> Body for Carried<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

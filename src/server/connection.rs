@@ -5,16 +5,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
 use rustls::server::Acceptor;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use tracing::debug;
 
 use super::admitted::Admitted;
-use super::caller::Serve;
+use super::caller::{BoxError, Serve};
 use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
+use super::connection_limits::Exceeded;
 use super::ending::Ending;
 use super::http1::{Http, Http1Settings, Waits};
 use super::http2::Http2;
@@ -22,7 +21,7 @@ use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
 use crate::address::{RemoteAddress, TrustedProxy};
 use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
-use crate::hop;
+use crate::limited::{Limit, Limited};
 use crate::limits::Limits;
 use crate::meter::{Connections, Protocol};
 use crate::networks::Networks;
@@ -47,17 +46,9 @@ pub(super) struct Connecting {
 
 impl Connecting {
     pub(super) fn new(listener: &ListenerSettings, tls: Option<ServerTls>, settings: &Settings) -> Self {
-        let mut http = http1::Builder::new();
-        // This one timeout covers the wait for a first request, a slow header and the wait for the next request.
-        http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
-        // Hyper does not decide whether a half-closed client is gone: it only looks if nothing lies unread.
-        http.half_close(true);
-        // Hyper answers more lines with 431. A higher maximum than hyper's default would cost each request 11
-        // instructions per line, used or not, so it is set only if it is needed (`Http`).
-        http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
-        let &Settings { idle_timeout, rest_after, half_close_timeout, .. } = settings;
+        let &Settings { idle_timeout, rest_after, half_close_timeout, limits, .. } = settings;
         let &ListenerSettings { http2, h2c, .. } = listener;
-        let http = Arc::new(Http1Settings { builder: http, waits: Waits { rest_after, idle_timeout } });
+        let http = Arc::new(Http1Settings::new(Waits { rest_after, idle_timeout }, limits));
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
         let trusted = settings.trusted_proxies.as_slice().into();
@@ -136,7 +127,7 @@ pub(super) async fn run<M, S>(
     admitted: Option<Admitted>,
     make: Arc<M>,
     ending: Ending,
-    connections: Connections,
+    (connections, limited): (Connections, Limited),
 ) where
     M: Fn(ConnectInfo) -> S,
     S: Serve,
@@ -146,7 +137,10 @@ pub(super) async fn run<M, S>(
     let (io, info, protocol) =
         match open(&connecting, stream, peer, admitted, &ending, &connections, &raw_headers).await {
             Ok(opened) => opened,
-            Err(error) => return debug!(%peer, %error, "connection setup failed"),
+            Err(error) => {
+                note(&error, &limited, peer);
+                return debug!(%peer, %error, "connection setup failed");
+            }
         };
     connections.began(protocol);
     let ended = match protocol {
@@ -158,7 +152,8 @@ pub(super) async fn run<M, S>(
         }
         Protocol::Http2 => {
             let is_proxy = info.peer.is_among(&connecting.trusted);
-            let mut http = Box::new(Http2::new(make, info, io, connecting.http.waits.idle_timeout));
+            let Http1Settings { waits, limits, .. } = &*connecting.http;
+            let mut http = Box::new(Http2::new(make, info, io, waits.idle_timeout, *limits, limited.clone()));
             if is_proxy {
                 http.share();
             }
@@ -167,7 +162,15 @@ pub(super) async fn run<M, S>(
         }
     };
     if let Err(error) = ended {
+        note(&error, &limited, peer);
         debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
+    }
+}
+
+/// Counts that a limit ended a connection, if one did.
+fn note(error: &BoxError, limited: &Limited, peer: RemoteAddress) {
+    if let Some(Exceeded(limit)) = error.downcast_ref() {
+        limited.reached(*limit, Some(&peer));
     }
 }
 
@@ -180,19 +183,19 @@ async fn open(
     ending: &Ending,
     connections: &Connections,
     raw_headers: &RawHeaders,
-) -> io::Result<(Duplex, ConnectInfo, Protocol)> {
+) -> Result<(Duplex, ConnectInfo, Protocol), BoxError> {
     stream.set_nodelay()?;
     let ended = || io::Error::other("the server ends");
     if let Some(proxies) = &connecting.proxies {
         peer = tokio::select! {
             client = proxies.client(&mut stream, peer) => client?,
-            () = ending.signalled() => return Err(ended()),
+            () = ending.signalled() => return Err(ended().into()),
         };
         if let Some(unknown) = admitted {
             admitted = unknown.identified(peer, &connecting.networks);
             if admitted.is_none() {
                 stream.abort();
-                return Err(io::Error::other("its client may not come, or has too many connections"));
+                return Err(io::Error::other("its client may not come, or has too many connections").into());
             }
         }
     }
@@ -216,10 +219,11 @@ async fn open(
     let Some(tls) = &connecting.tls else {
         let protocol = if connecting.h2c {
             // Boxed like the handshake below.
-            let begun = Box::pin(timeout(connecting.http.waits.idle_timeout, protocol_of(&stream)));
+            let Http1Settings { waits, limits, .. } = &*connecting.http;
+            let begun = Box::pin(protocol_of(&stream, waits.idle_timeout, limits.header_timeout));
             tokio::select! {
-                begun = begun => begun.map_err(io::Error::from).flatten()?,
-                () = ending.signalled() => return Err(ended()),
+                begun = begun => begun?,
+                () = ending.signalled() => return Err(ended().into()),
             }
         } else {
             Protocol::Http1
@@ -227,19 +231,19 @@ async fn open(
         return Ok((with_patience(stream.into()), info, protocol));
     };
     // Boxed, so that a connection does not keep the room that its handshake needed.
-    let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, async {
+    let handshake = Box::pin(timeout(connecting.http.limits.tls_timeout, async {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let config = tls.config_for(&start.client_hello());
         start.into_stream(config).await
     }));
     let shaken = tokio::select! {
-        shaken = handshake => shaken.map_err(io::Error::from).flatten(),
-        () = ending.signalled() => return Err(ended()),
+        shaken = handshake => shaken.map_or_else(|_| Err(Exceeded(Limit::TlsTimeout).into()), |shaken| Ok(shaken?)),
+        () = ending.signalled() => return Err(ended().into()),
     };
     match shaken {
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ALPN_ACME) => {
             // It has seen the certificate, and there is nothing else to say (RFC 8737, section 3).
-            Err(io::Error::other("the challenge of an ACME server was answered"))
+            Err(io::Error::other("the challenge of an ACME server was answered").into())
         }
         Ok(stream) => {
             let info = ConnectInfo { subject: client_subject(stream.get_ref().1), ..info };
@@ -255,23 +259,29 @@ async fn open(
 }
 
 /// Returns what a client without TLS speaks. Nothing is read: what it says is the protocol's to read.
-async fn protocol_of(stream: &Socket) -> io::Result<Protocol> {
+async fn protocol_of(
+    stream: &Socket,
+    idle_timeout: Duration,
+    header_timeout: Duration,
+) -> Result<Protocol, BoxError> {
     let mut begun = [0; PREFACE.len()];
-    loop {
-        let len = stream.peek(&mut begun).await?;
-        if len == 0 || begun[..len] != PREFACE[..len] {
-            return Ok(Protocol::Http1);
+    timeout(idle_timeout, stream.peek(&mut begun)).await??;
+    let known = async {
+        loop {
+            let len = stream.peek(&mut begun).await?;
+            if len == 0 || begun[..len] != PREFACE[..len] {
+                return Ok(Protocol::Http1);
+            }
+            if len == PREFACE.len() {
+                return Ok(Protocol::Http2);
+            }
+            // The rest comes without another event: the socket is already readable.
+            sleep(PEEK_PACE).await;
         }
-        if len == PREFACE.len() {
-            return Ok(Protocol::Http2);
-        }
-        // The rest comes without another event: the socket is already readable.
-        sleep(PEEK_PACE).await;
-    }
+    };
+    timeout(header_timeout, known).await.unwrap_or_else(|_| Err(Exceeded(Limit::HeaderTimeout).into()))
 }
 
 /// How clients of HTTP/2 begin (RFC 9113, section 3.4); no method of HTTP/1.1 does.
 const PREFACE: &[u8; 4] = b"PRI ";
 const PEEK_PACE: Duration = Duration::from_millis(20);
-/// Long enough for a distant client that loses a packet or two.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -14,9 +14,12 @@ mod answer;
 mod chunks;
 mod lines;
 mod outside;
+mod refusing;
 mod settings;
+mod slow;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod usual;
 
 use std::future::Future;
@@ -27,14 +30,17 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::server::conn::http1::{Connection, Parts, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use self::outside::{Answering, Begun, Idle, Next, Waiting};
+use self::refusing::Refusing;
 pub(super) use self::settings::{Http1Settings, Waits};
-use super::caller::{Answer, BoxError, CallStatus, Caller, Serve, SharedCall};
+use super::caller::{Answer, BoxError, CallStatus, Caller, Last, Serve, SharedCall};
+use super::connection_limits::Exceeded;
 use super::ending::EndingStage;
 use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
 use crate::hop;
+use crate::limited::Limit;
 
 /// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
 pub(super) struct Http<S: Serve> {
@@ -52,6 +58,12 @@ pub(super) struct Http<S: Serve> {
     idle_since: Instant,
     /// How many responses there were when the timer was last set for an idle connection.
     answers: u32,
+    /// Since when the header of a request comes in that hyper reads, and how many responses there were before it.
+    header_since: Option<(u32, Instant)>,
+    /// Whether a body was being read for a request that was answered before.
+    had_body: bool,
+    /// When the connection has served enough.
+    last: Last,
     /// The connection closes behind the current response.
     is_last: bool,
     /// The next response says that the connection closes.
@@ -69,6 +81,8 @@ enum Stage<S: Serve> {
     Answering(Answering<S>),
     /// The next request is waited for, without hyper.
     Idle(Idle),
+    /// The client took too long for a header, and is told so.
+    Refusing(Box<Refusing>),
     Over,
 }
 
@@ -83,6 +97,8 @@ impl<S: Serve> Http<S> {
         let unflushed = Unflushed::default();
         let io = Tracked::new(duplex, unflushed.clone(), raw_headers.clone());
         let stage = Stage::Idle(Idle { io });
+        let (now, limits) = (Instant::now(), settings.limits);
+        let last = Last { answers: limits.connection_requests, from: now + limits.connection_lifetime };
         Self {
             settings,
             service,
@@ -91,8 +107,11 @@ impl<S: Serve> Http<S> {
             unflushed,
             stage,
             rest_timer: None,
-            idle_since: Instant::now(),
+            idle_since: now,
             answers: 0,
+            header_since: None,
+            had_body: false,
+            last,
             is_last: false,
             is_leaving: false,
         }
@@ -119,22 +138,8 @@ impl<S: Serve> Http<S> {
             Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             // What is under way is answered first; the connection then closes behind it.
-            Stage::Waiting(_) | Stage::Answering(_) | Stage::Over => {}
+            Stage::Waiting(_) | Stage::Answering(_) | Stage::Refusing(_) | Stage::Over => {}
             Stage::Idle(_) => self.end_idle(),
-        }
-    }
-
-    /// Ready when a request that was complete at `since` has waited long enough.
-    fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
-        let due = since + self.settings.waits.rest_after;
-        loop {
-            let rest_timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            ready!(rest_timer.as_mut().poll(cx));
-            if Instant::now() >= due {
-                self.rest_timer = None;
-                return Poll::Ready(());
-            }
-            rest_timer.as_mut().reset(due);
         }
     }
 
@@ -143,28 +148,13 @@ impl<S: Serve> Http<S> {
         self.unflushed.is_done() && self.raw_headers.is_between_requests()
     }
 
-    /// Ready when the connection has been idle for long enough, or for up to twice as long, with so many responses.
-    fn poll_idle_rest(&mut self, cx: &mut Context<'_>, answers: u32) -> Poll<()> {
-        loop {
-            let rest_timer = self.rest_timer.get_or_insert_with(|| {
-                self.answers = answers;
-                Box::pin(sleep(self.settings.waits.rest_after))
-            });
-            ready!(rest_timer.as_mut().poll(cx));
-            if self.answers == answers {
-                return Poll::Ready(());
-            }
-            self.answers = answers;
-            rest_timer.as_mut().reset(Instant::now() + self.settings.waits.rest_after);
-        }
-    }
-
     /// Takes hyper's connection apart while there is no request.
     fn detach_idle(&mut self) {
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
-        self.shared = None;
+        let answers = self.shared.take().map_or(0, |shared| shared.answers());
+        self.last.answers = self.last.answers.saturating_sub(answers);
         self.stage = Stage::Idle(Idle { io: parts.io.into_inner() });
         if !parts.read_buf.is_empty() {
             // Nothing was read since the last request, so this would be a part of it.
@@ -174,26 +164,12 @@ impl<S: Serve> Http<S> {
         self.idle_since = now.checked_sub(self.settings.waits.rest_after).unwrap_or(now);
     }
 
-    /// Ready when an idle connection outside hyper ends. Its timer fires sooner the first time: if a request waits by then,
-    /// it does not keep the timer.
-    fn poll_idle_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Waits { rest_after, idle_timeout } = self.settings.waits;
-        let timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep(rest_after.min(idle_timeout))));
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            let end = self.idle_since + idle_timeout;
-            if Instant::now() >= end {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(end);
-        }
-    }
-
     /// Goes on with an idle connection outside hyper: its next request begins, or it ends.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let Stage::Idle(idle) = &mut self.stage else { return Poll::Ready(Ok(())) };
-        match idle.poll_next(cx)? {
+        match idle.poll_next(cx, &self.settings.limits)? {
             Poll::Ready(Next::Request(request)) => {
+                self.last.answers = self.last.answers.saturating_sub(1);
                 if let Stage::Idle(idle) = std::mem::replace(&mut self.stage, Stage::Over) {
                     self.stage = Stage::Waiting(idle.call(request, &mut self.service, &self.raw_headers));
                 }
@@ -218,17 +194,10 @@ impl<S: Serve> Http<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// A request waits, or its response: it does not keep a timer that has fired.
-    fn pending<T>(&mut self) -> Poll<T> {
-        if self.rest_timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
-            self.rest_timer = None;
-        }
-        Poll::Pending
-    }
-
     /// Begins to write the response to a request that waited, or has hyper do it.
     fn answer(&mut self, answer: Answer<S>) {
         let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        self.is_leaving |= self.last.answers == 0 || Instant::now() >= self.last.from;
         let (idle, answer) = match answer {
             Ok(response) if !self.is_last && !self.is_leaving => {
                 match waiting.answer(response, &self.unflushed) {
@@ -270,13 +239,14 @@ impl<S: Serve> Http<S> {
     /// Makes hyper's connection around a socket.
     fn attach(&mut self, io: Tracked) -> &SharedCall<S> {
         let (raw_headers, unflushed) = (self.raw_headers.clone(), self.unflushed.clone());
-        let (caller, shared) = Caller::new(self.service.clone(), raw_headers, unflushed);
+        let (service, limits) = (self.service.clone(), self.settings.limits);
+        let (caller, shared) = Caller::new(service, raw_headers, unflushed, limits, self.last);
         if self.is_leaving {
             shared.close_behind_answer();
         }
         let connection = self.settings.builder.serve_connection(TokioIo::new(io), caller);
         self.stage = Stage::Inside(Box::new(connection));
-        self.rest_timer = None;
+        (self.rest_timer, self.header_since, self.had_body) = (None, None, false);
         self.shared.insert(shared)
     }
 
@@ -290,7 +260,10 @@ impl<S: Serve> Http<S> {
 
     /// Takes hyper's connection apart around the one request that it waits for.
     fn detach_hyper(&mut self) {
-        let Some(call) = self.shared.take().and_then(|shared| shared.take()) else { return };
+        let Some(shared) = self.shared.take() else { return };
+        let Some(call) = shared.take() else { return };
+        // With the response that this request will have.
+        self.last.answers = self.last.answers.saturating_sub(shared.answers() + 1);
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
@@ -329,13 +302,19 @@ impl<S: Serve> Http<S> {
                 Some(parts) => Stage::Upgradeable(Box::new(again(parts).with_upgrades())),
                 None => Stage::Over,
             },
-            other @ (Stage::Waiting(_) | Stage::Answering(_) | Stage::Idle(_) | Stage::Over) => other,
+            other @ (Stage::Waiting(_)
+            | Stage::Answering(_)
+            | Stage::Idle(_)
+            | Stage::Refusing(_)
+            | Stage::Over) => other,
         };
     }
 
     /// Gives hyper the response to a request that waited outside.
     fn reattach_hyper(&mut self, Idle { io }: Idle, answer: Answer<S>) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
+        // Its request was counted already.
+        self.last.answers = self.last.answers.saturating_add(1);
         self.attach(io.behind(stand_in)).answer_next(answer);
     }
 }
@@ -353,7 +332,7 @@ impl<S: Serve> Future for Http<S> {
                             this.reread_header();
                             continue;
                         }
-                        return Poll::Ready(ended.map_err(Into::into));
+                        return Poll::Ready(this.ended(ended));
                     }
                     match this.status() {
                         CallStatus::WantsUpgrade => this.allow_upgrade(),
@@ -363,24 +342,39 @@ impl<S: Serve> Future for Http<S> {
                             this.detach_hyper();
                         }
                         CallStatus::Between(answers) if this.is_idle() => {
+                            if this.header_since.take().is_some() {
+                                this.rest_timer = None;
+                            }
                             ready!(this.poll_idle_rest(cx, answers));
                             this.detach_idle();
                         }
-                        CallStatus::WaitsSince(_) | CallStatus::Between(_) | CallStatus::Busy => {
-                            return Poll::Pending;
+                        CallStatus::Between(_) => {
+                            ready!(this.poll_slow_header(cx));
+                            this.refuse_slow();
                         }
+                        CallStatus::WaitsSince(_) | CallStatus::Busy => return Poll::Pending,
                     }
                 }
                 Stage::Idle(_) => ready!(this.poll_idle(cx))?,
                 Stage::Waiting(_) => ready!(this.poll_waiting(cx))?,
                 Stage::Answering(_) => ready!(this.poll_answering(cx))?,
                 Stage::Upgradeable(connection) => {
-                    let ended = ready!(Pin::new(&mut **connection).poll(cx));
-                    if this.wants_reread(&ended) {
-                        this.reread_header();
-                        continue;
+                    if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
+                        if this.wants_reread(&ended) {
+                            this.reread_header();
+                            continue;
+                        }
+                        return Poll::Ready(this.ended(ended));
                     }
-                    return Poll::Ready(ended.map_err(Into::into));
+                    if !matches!(this.status(), CallStatus::Between(_)) {
+                        return Poll::Pending;
+                    }
+                    ready!(this.poll_slow_header(cx));
+                    this.refuse_slow();
+                }
+                Stage::Refusing(refusing) => {
+                    ready!(refusing.poll(cx))?;
+                    return Poll::Ready(Err(Exceeded(Limit::HeaderTimeout).into()));
                 }
                 Stage::Over => return Poll::Ready(Ok(())),
             }

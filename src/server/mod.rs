@@ -7,8 +7,10 @@ mod accept;
 mod admitted;
 mod bound;
 mod caller;
+mod carried;
 mod connect_info;
 mod connection;
+mod connection_limits;
 mod ending;
 mod http1;
 mod http2;
@@ -37,6 +39,7 @@ use bound::Bound;
 pub use caller::Serve;
 pub use connect_info::ConnectInfo;
 use connection::Connecting;
+pub use connection_limits::ConnectionLimits;
 pub use listening::Handed;
 use open::Accepts;
 pub use open::{NextServer, Open};
@@ -128,15 +131,15 @@ impl Server {
             let connections = metrics.connections(&current.load().listener);
             let refuse = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
-                let (ended, opened) = (ending.clone(), connections.clone());
+                let (ended, counts) = (ending.clone(), (connections.clone(), limits.limited()));
                 move |stream, peer| {
                     let (make, ended) = (Arc::clone(&make), ended.for_connection());
-                    connection::run(connecting.load_full(), stream, peer, None, make, ended, opened.clone())
+                    connection::run(connecting.load_full(), stream, peer, None, make, ended, counts.clone())
                 }
             };
             let start = {
                 let (connecting, make, limits) = (Arc::clone(&current), Arc::clone(&make), limits.clone());
-                let (ended, opened) = (ending.clone(), connections.clone());
+                let (ended, counts) = (ending.clone(), (connections.clone(), limits.limited()));
                 move |stream: Socket, peer| {
                     // Before what it is served by: if that is replaced in between, it is told in vain, and otherwise not
                     // at all.
@@ -146,8 +149,8 @@ impl Server {
                         stream.abort();
                         return None;
                     };
-                    let opened = opened.clone();
-                    Some(connection::run(connecting, stream, peer, Some(admitted), make, ended, opened))
+                    let counts = counts.clone();
+                    Some(connection::run(connecting, stream, peer, Some(admitted), make, ended, counts))
                 }
             };
             let accepting = Accepting {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connection_limits::ConnectionLimits;
 use crate::address::{ListenAddress, TrustedProxy};
 use crate::networks::Networks;
 use crate::tls::TlsFiles;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Within which a change of the configuration and the certificates is noticed; zero is never.
     pub watch: Duration,
+    /// What a client may make of one connection.
+    pub limits: ConnectionLimits,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are trusted; those of all others are replaced.
     pub trusted_proxies: Vec<TrustedProxy>,
 }
@@ -118,6 +121,7 @@ impl Default for Settings {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             watch: Duration::from_secs(5),
+            limits: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
         }
     }

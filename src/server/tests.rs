@@ -18,6 +18,7 @@ use tower::service_fn;
 use super::caller::{BoxError, Request};
 use super::*;
 use crate::duplex::Duplex;
+use crate::limited::Limited;
 use crate::meter::Metrics;
 
 mod ending;
@@ -224,8 +225,9 @@ impl Running {
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
     {
-        let server = Server::bind(&settings, |_| None).unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
+        let limits = Limits::new(crate::limits::Settings::default(), &[], Limited::new(&metrics));
+        let server = Server::bind(&settings, |_| None).unwrap().with_limits(limits);
         let addresses = server.local_addrs().into_iter().filter_map(|name| name.address.ip()).collect();
         let open = server.serve(make, &tracker, &Vital::default(), &signals, &metrics);
         tracker.close();

@@ -14,6 +14,7 @@ mod errors;
 mod gone;
 mod headers;
 mod http2;
+mod limits;
 mod log;
 mod onward;
 mod pool;

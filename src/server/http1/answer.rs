@@ -141,7 +141,7 @@ fn extend_number(header: &mut Vec<u8>, mut number: usize) {
 }
 
 /// Returns the date, which is formatted once a second.
-fn date() -> [u8; DATE_LEN] {
+pub(super) fn date() -> [u8; DATE_LEN] {
     thread_local! {
         static FORMATTED: Cell<(u64, [u8; DATE_LEN])> = const { Cell::new((u64::MAX, [b' '; DATE_LEN])) };
     }

@@ -11,6 +11,7 @@ use http_body::Body;
 use tokio::io::ReadBuf;
 
 use super::super::caller::{Answer, BoxError, Call, Serve};
+use super::super::connection_limits::ConnectionLimits;
 use super::answer::Written;
 use super::chunks::Chunks;
 use super::usual::{self, Usual};
@@ -64,11 +65,15 @@ enum Writing<B: Body> {
 }
 
 impl Idle {
-    /// Reads the next request. One for hyper stays unread.
+    /// Reads the next request. One for hyper stays unread, as does one that exceeds a limit: hyper refuses it.
     ///
     /// # Errors
     /// The stream is broken.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &ConnectionLimits,
+    ) -> Poll<io::Result<Next>> {
         let mut room = [const { MaybeUninit::uninit() }; READ_LEN];
         let mut read = ReadBuf::uninit(&mut room);
         ready!(self.io.poll_begun(cx, &mut read))?;
@@ -76,7 +81,8 @@ impl Idle {
         if bytes.is_empty() {
             return Poll::Ready(Ok(Next::End));
         }
-        Poll::Ready(Ok(usual::read(bytes).map_or_else(
+        let usual = usual::read(bytes).filter(|usual| usual.is_within(limits));
+        Poll::Ready(Ok(usual.map_or_else(
             || {
                 self.io.put_before(Bytes::copy_from_slice(bytes));
                 Next::Unusual

@@ -9,6 +9,7 @@ use http::{Method, Uri};
 use memchr::{memchr, memmem};
 
 use super::super::caller::Request;
+use super::super::connection_limits::ConnectionLimits;
 use super::lines;
 use crate::client_body::ClientBody;
 
@@ -16,6 +17,13 @@ use crate::client_body::ClientBody;
 pub(super) struct Usual {
     pub(super) request: Request,
     pub(super) header: Bytes,
+}
+
+impl Usual {
+    /// Returns whether it is not larger than a request may be.
+    pub(super) fn is_within(&self, limits: &ConnectionLimits) -> bool {
+        self.header.len() <= limits.header_max && limits.exceeded(&self.request).is_none()
+    }
 }
 
 /// Returns the request that these bytes are; `None` if they are more, or less, or hyper must read them.

@@ -14,8 +14,10 @@ use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::ClientBody;
 use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
+use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
+use crate::server::connection_limits::{ConnectionLimits, refusal};
 
 /// The service of a connection.
 pub(super) struct Calls<M> {
@@ -23,11 +25,20 @@ pub(super) struct Calls<M> {
     info: ConnectInfo,
     starts: Starts,
     unflushed: Unflushed,
+    limits: ConnectionLimits,
+    limited: Limited,
 }
 
 impl<M> Calls<M> {
-    pub(super) const fn new(make: Arc<M>, info: ConnectInfo, starts: Starts, unflushed: Unflushed) -> Self {
-        Self { make, info, starts, unflushed }
+    pub(super) const fn new(
+        make: Arc<M>,
+        info: ConnectInfo,
+        starts: Starts,
+        unflushed: Unflushed,
+        limits: ConnectionLimits,
+        limited: Limited,
+    ) -> Self {
+        Self { make, info, starts, unflushed, limits, limited }
     }
 }
 
@@ -46,11 +57,19 @@ where
         let progress = Progress::new(patience.clone(), self.starts.behind());
         self.starts.expect(Arc::clone(&progress));
         let (request, asked) = message::read(request.map(ClientBody::from), || Progress::terms(&progress));
+        if self.starts.count() >= self.limits.connection_requests {
+            self.starts.note_last();
+        }
+        let exceeded = self.limits.exceeded(&request);
+        if let Some(limit) = exceeded {
+            self.limited.reached(limit, Some(&self.info.peer));
+        }
         let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
         Calling {
             // Not here: hyper may have read in one go that an earlier request was given up, and this one. The earlier one's
             // future, woken before, is polled and dropped before.
             call: Call::once_polled((self.make)(info), request),
+            refusal: exceeded.map(|limit| Box::new(refusal(limit))),
             connection: self.info.patience.clone(),
             progress,
             asked,
@@ -64,6 +83,8 @@ where
 /// A request whose response hyper waits for.
 pub(super) struct Calling<S: Serve> {
     call: Call<S>,
+    /// The response instead of a call, to a request that exceeds a limit.
+    refusal: Option<Box<Response<S::Body>>>,
     /// How long the client may read nothing of any response.
     connection: Patience,
     progress: Arc<Progress>,
@@ -78,7 +99,10 @@ impl<S: Serve> Future for Calling<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let answer = ready!(Pin::new(&mut this.call).poll(cx));
+        let answer = match this.refusal.take() {
+            Some(refusal) => Ok(*refusal),
+            None => ready!(Pin::new(&mut this.call).poll(cx)),
+        };
         this.is_answered = true;
         let mut response = answer?;
         response.body_mut().set_connection(&this.unflushed);

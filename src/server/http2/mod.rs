@@ -24,9 +24,10 @@ use self::calls::Calls;
 use self::streams::{Starts, Streams};
 use super::caller::{BoxError, Serve};
 use super::connect_info::ConnectInfo;
+use super::connection_limits::{ConnectionLimits, Exceeded};
 use super::ending::EndingStage;
-use crate::duplex::{Duplex, Settling, Unflushed};
-use crate::hop;
+use crate::duplex::{Begun, Duplex, Settling, Unflushed};
+use crate::limited::{Limit, Limited};
 
 /// Serves HTTP/2 over one connection, until it ends.
 pub(super) struct Http2<M, S>
@@ -39,6 +40,11 @@ where
     /// How long a connection may be without requests.
     idle_timeout: Duration,
     idle_since: Option<Instant>,
+    /// Since when a header section, or something else that must come whole, comes in.
+    begun: Begun,
+    header_timeout: Duration,
+    /// From when on no more requests are accepted.
+    last_from: Instant,
     /// Whether the client was told to make no more requests here.
     is_leaving: bool,
     /// Whether it carries the requests of many clients.
@@ -53,17 +59,29 @@ where
     S: Serve,
 {
     /// Creates the protocol of a connection. `make` makes a service for each of its requests.
-    pub(super) fn new(make: Arc<M>, info: ConnectInfo, duplex: Duplex, idle_timeout: Duration) -> Self {
+    pub(super) fn new(
+        make: Arc<M>,
+        info: ConnectInfo,
+        duplex: Duplex,
+        idle_timeout: Duration,
+        limits: ConnectionLimits,
+        limited: Limited,
+    ) -> Self {
         let (starts, unflushed) = (Starts::default(), Unflushed::default());
-        let io = TokioIo::new(Settling::new(duplex, unflushed.clone()));
-        let calls = Calls::new(make, info, starts.clone(), unflushed);
-        let connection = Box::new(builder(starts.clone()).serve_connection(io, calls));
+        let io = Settling::new(duplex, unflushed.clone());
+        let begun = io.begun();
+        let calls = Calls::new(make, info, starts.clone(), unflushed, limits, limited);
+        let builder = builder(starts.clone(), limits.header_max);
+        let connection = Box::new(builder.serve_connection(TokioIo::new(io), calls));
         let streams = Streams::new(starts);
         Self {
             connection,
             streams,
             idle_timeout,
             idle_since: None,
+            begun,
+            header_timeout: limits.header_timeout,
+            last_from: Instant::now() + limits.connection_lifetime,
             is_leaving: false,
             is_shared: false,
             timer: None,
@@ -102,7 +120,7 @@ where
         }
         loop {
             let now = Instant::now();
-            let Some(due) = self.due(now) else { return Poll::Pending };
+            let Some((due, what)) = self.due(now) else { return Poll::Pending };
             if due > now {
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
                 // One that fires earlier is kept.
@@ -110,27 +128,44 @@ where
                     timer.as_mut().reset(due);
                 }
                 ready!(timer.as_mut().poll(cx));
-            } else if self.idle_since.is_none() {
-                self.streams.end_stalled(now)?;
-                cx.waker().wake_by_ref();
-            } else if self.is_leaving {
-                return Poll::Ready(Ok(()));
-            } else {
-                self.leave();
-                cx.waker().wake_by_ref();
+                continue;
             }
+            match what {
+                Due::Header => return Poll::Ready(Err(Exceeded(Limit::HeaderTimeout).into())),
+                Due::Stalled => self.streams.end_stalled(now)?,
+                Due::Idle if self.is_leaving => return Poll::Ready(Ok(())),
+                Due::Idle | Due::Last => self.leave(),
+            }
+            cx.waker().wake_by_ref();
         }
     }
 
-    /// Returns when the next limit is exceeded, unless something happens before.
-    fn due(&mut self, now: Instant) -> Option<Instant> {
-        if !self.streams.is_empty() {
+    /// Returns when the next limit is exceeded, unless something happens before, and which that is.
+    fn due(&mut self, now: Instant) -> Option<(Instant, Due)> {
+        let header = self.begun.since().map(|since| (since + self.header_timeout, Due::Header));
+        let last = (!self.is_leaving).then_some((self.last_from, Due::Last));
+        let other = if self.streams.is_empty() {
+            let limit = if self.is_leaving { LEAVE_TIMEOUT } else { self.idle_timeout };
+            Some((*self.idle_since.get_or_insert(now) + limit, Due::Idle))
+        } else {
             self.idle_since = None;
-            return self.streams.stalled_at();
-        }
-        let limit = if self.is_leaving { LEAVE_TIMEOUT } else { self.idle_timeout };
-        Some(*self.idle_since.get_or_insert(now) + limit)
+            self.streams.stalled_at().map(|at| (at, Due::Stalled))
+        };
+        header.into_iter().chain(last).chain(other).min_by_key(|(due, _)| *due)
     }
+}
+
+/// Which limit is exceeded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    /// How long a header section may take.
+    Header,
+    /// How long a client may take nothing of a response.
+    Stalled,
+    /// How long a connection may be without requests.
+    Idle,
+    /// How long a connection accepts requests.
+    Last,
 }
 
 impl<M, S> Future for Http2<M, S>
@@ -154,7 +189,7 @@ where
     }
 }
 
-fn builder(starts: Starts) -> Builder<Starts> {
+fn builder(starts: Starts, header_max: usize) -> Builder<Starts> {
     let mut builder = Builder::new(starts);
     builder
         .timer(TokioTimer::new())
@@ -163,7 +198,7 @@ fn builder(starts: Starts) -> Builder<Starts> {
         .initial_stream_window_size(STREAM_WINDOW_LEN)
         .initial_connection_window_size(WINDOW_LEN)
         .max_send_buf_size(SEND_BUFFER_LEN)
-        .max_header_list_size(u32::try_from(hop::HEADER_MAX).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(header_max).unwrap_or(u32::MAX))
         // A client that vanished silently: nothing else would notice while all of its requests wait.
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

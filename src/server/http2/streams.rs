@@ -31,6 +31,8 @@ struct State {
     /// What the next started request will have, as hyper calls the service just before.
     next: Option<Arc<Progress>>,
     given_up: GivenUp,
+    /// How many requests there were.
+    requests: u32,
     /// Whether the client should make no more requests here.
     are_last: bool,
 }
@@ -125,6 +127,13 @@ impl Starts {
     /// Tells how the response to the request will be taken that hyper starts next.
     pub(super) fn expect(&self, progress: Arc<Progress>) {
         self.state().next = Some(progress);
+    }
+
+    /// Counts a request; returns how many there were.
+    pub(super) fn count(&self) -> u32 {
+        let mut state = self.state();
+        state.requests = state.requests.saturating_add(1);
+        state.requests
     }
 
     /// Notes that a response was to be the connection's last. Others may be on their way.

@@ -83,7 +83,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             pushes: Pushes::One,
             headers: None,
             upstream: None,
-            limited: crate::limited::Limited::default(),
+            limited: Limited::default(),
             meter: metrics.route("test", "test"),
             span: tracing::Span::none(),
             owner: None,

@@ -6,6 +6,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 
+mod bounds;
 mod frames;
 mod goaway;
 mod limits;
@@ -88,7 +89,8 @@ async fn http2_in_the_clear_is_switched_on_and_recognised_byte_by_byte() {
 
 #[tokio::test]
 async fn a_connection_that_is_silent_before_its_protocol_is_known_is_closed() {
-    let server = Running::start(cleartext(impatient()), hello);
+    let limits = ConnectionLimits { header_timeout: impatient().idle_timeout, ..ConnectionLimits::default() };
+    let server = Running::start(cleartext(Settings { limits, ..impatient() }), hello);
     for begun in ["", "P", "PRI", "GET"] {
         let mut client = server.connect().await;
         client.write(begun).await;

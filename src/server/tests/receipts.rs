@@ -88,7 +88,7 @@ async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Carried>, A
 pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     let builder = hyper::server::conn::http1::Builder::new();
     let waits = Waits { rest_after: Duration::ZERO, idle_timeout: Duration::from_mins(1) };
-    let settings = Arc::new(Http1Settings { builder, waits });
+    let settings = Arc::new(Http1Settings { builder, waits, limits: ConnectionLimits::default() });
     TaskTracker::new().spawn(Http::new(settings, duplex, service, RawHeaders::default()));
 }
 

@@ -164,3 +164,25 @@ impl Drop for Folder {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+#[tokio::test]
+async fn a_handshake_that_trickles_in_ends_in_time_and_is_counted() {
+    let (settings, _files, certificate) = settings();
+    let limits = ConnectionLimits { tls_timeout: Duration::from_millis(300), ..ConnectionLimits::default() };
+    let server = Running::start(Settings { limits, ..settings }, hello);
+    let mut slow = server.connect().await;
+    // The beginning of a ClientHello: a record of 512 bytes.
+    slow.0.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
+    let ended = timeout(PATIENCE, async {
+        let mut read = [0; 16];
+        // The pace of the trickle.
+        while timeout(Duration::from_millis(10), slow.0.read(&mut read)).await.is_err() {
+            let _is_gone = slow.0.write_all(&[7]).await;
+        }
+    });
+    ended.await.expect("the server closes in time");
+    let metrics = server.metrics.render();
+    assert!(metrics.contains("polliwog_limited_total{limit=\"tls_timeout\"} 1\n"), "{metrics}");
+    let mut client = connect(&server, &certificate).await;
+    assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
+}

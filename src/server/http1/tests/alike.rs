@@ -135,7 +135,16 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
             Ok::<_, Infallible>(response)
         })
     });
-    let (mut http, mut theirs) = serve(Duration::from_hours(1), service);
+    // So low that some are reached.
+    let limits = ConnectionLimits {
+        header_timeout: 5 * SECOND,
+        header_max: 100,
+        header_lines: 3,
+        target_max: 5,
+        connection_requests: 4,
+        ..ConnectionLimits::default()
+    };
+    let (mut http, mut theirs) = serve_within(limits, Duration::from_hours(1), service);
     if only_hyper {
         http.reattach_idle();
     }
@@ -189,6 +198,8 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         "GET /ab HTTP/2.0\r\n",
         "PRI * HTTP/2.0\r\n",
         "GET /\n",
+        "GET /abcdef HTTP/1.1\r\nHost: x\r\n",
+        "POST /?23456 HTTP/1.1\r\nHost: x\r\n",
     ]);
     let line = select(vec![
         "Accept: */*\r\n",

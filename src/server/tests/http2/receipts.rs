@@ -32,7 +32,14 @@ async fn serve(carrier: Carrier, len: usize, window: u32) -> (Frames<Carried>, A
         listener: "test".into(),
         raw_headers: RawHeaders::default(),
     };
-    TaskTracker::new().spawn(Http2::new(Arc::new(make), info, duplex, PATIENCE));
+    TaskTracker::new().spawn(Http2::new(
+        Arc::new(make),
+        info,
+        duplex,
+        PATIENCE,
+        ConnectionLimits::default(),
+        Limited::default(),
+    ));
     (Frames::begin(client, &[(INITIAL_WINDOW, window)]).await, spy)
 }
 

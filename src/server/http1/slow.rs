@@ -1,0 +1,57 @@
+//! Headers that hyper reads, and that take too long or are too large.
+
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::refusing::Refusing;
+use super::{Http, Stage};
+use crate::limited::Limit;
+use crate::server::caller::{BoxError, Serve, SharedCall};
+use crate::server::connection_limits::Exceeded;
+
+impl<S: Serve> Http<S> {
+    /// Ready when a request's header that hyper reads has taken too long. Hyper's own timeout covers the wait before its
+    /// first byte, too.
+    pub(super) fn poll_slow_header(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(shared) = &self.shared else { return Poll::Pending };
+        // What is read while a body is held, or was until now, may belong to it.
+        let has_body = shared.is_body_held();
+        if std::mem::replace(&mut self.had_body, has_body) || has_body {
+            self.raw_headers.forget();
+        }
+        if !self.unflushed.is_done() || !self.raw_headers.has_begun() {
+            self.header_since = None;
+            return Poll::Pending;
+        }
+        let answers = shared.answers();
+        let begun = self.header_since.filter(|(before, _)| *before == answers);
+        let (_, since) = *self.header_since.insert(begun.unwrap_or_else(|| (answers, Instant::now())));
+        self.poll_due(cx, since + self.settings.limits.header_timeout)
+    }
+
+    /// Takes the stream from hyper, to refuse a header that takes too long.
+    pub(super) fn refuse_slow(&mut self) {
+        let io = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Inside(connection) => Some(connection.into_parts().io),
+            Stage::Upgradeable(connection) => connection.into_parts().map(|parts| parts.io),
+            Stage::Waiting(_) | Stage::Answering(_) | Stage::Idle(_) | Stage::Refusing(_) | Stage::Over => {
+                None
+            }
+        };
+        self.rest_timer = None;
+        if let Some(io) = io {
+            self.stage = Stage::Refusing(Box::new(Refusing::new(io.into_inner())));
+        }
+    }
+
+    /// Returns what the end of hyper's connection means.
+    pub(super) fn ended(&self, ended: hyper::Result<()>) -> Result<(), BoxError> {
+        let refused = self.shared.as_ref().and_then(SharedCall::exceeded);
+        let exceeded = match &ended {
+            Err(error) if error.is_parse_too_large() => Some(Limit::HeaderMax),
+            Ok(()) | Err(_) => refused,
+        };
+        exceeded.map_or_else(|| ended.map_err(Into::into), |limit| Err(Exceeded(limit).into()))
+    }
+}

@@ -68,12 +68,17 @@ export async function instructions(processes, act) {
   all.forEach(([, child]) => control(child, '--zero') && control(child, '--instr=on'));
   await act();
   await sleep(500);
-  return all.map(([name, child]) => {
+  const totals = [];
+  for (const [name, child] of all) {
     control(child, '--dump');
     control(child, '--instr=off');
     dumps.set(child, (dumps.get(child) ?? 0) + 1);
-    return Number(/^totals: (\d+)/m.exec(readFileSync(`${counts(name)}.${dumps.get(child)}`, 'utf8'))[1]);
-  });
+    const total = () => /^totals: (\d+)/m.exec(readFileSync(`${counts(name)}.${dumps.get(child)}`, 'utf8'));
+    // The file is complete a moment later.
+    while (!total()) await sleep(50);
+    totals.push(Number(total()[1]));
+  }
+  return totals;
 }
 
 /** How often each process was dumped: callgrind numbers its files. */

@@ -1,4 +1,4 @@
-//! A byte stream in both directions over any carrier, and the WebSocket framing that runs over it.
+//! A byte stream in both directions over any carrier, and the WebSocket that runs over it.
 
 mod asking;
 mod deflate;
@@ -12,10 +12,7 @@ mod settling;
 mod socket;
 mod speller;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod tracked;
-mod unwritten;
 mod web_socket;
 
 use std::io;
@@ -33,7 +30,7 @@ use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 
 pub use self::asking::Asking;
-pub use self::deflate::{Agreed, Deflate, DeflateFault, Deflating, Savings};
+pub use self::deflate::{Agreed, Deflate, Savings};
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
@@ -44,8 +41,9 @@ pub use self::socket::Socket;
 pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
-pub use self::unwritten::Unwritten;
-pub use self::web_socket::{Buffers, WebSocket, binary_frame, text_frame};
+pub use self::web_socket::{
+    Buffers, Fault, Incoming, Violation, WebSocket, binary_frame, random_mask, text_frame,
+};
 use crate::descriptors;
 
 /// A carrier of bytes in both directions.
@@ -56,8 +54,6 @@ pub struct Duplex {
     carrier: Carrier,
     /// Read before anything else.
     ahead: Bytes,
-    /// Whether more is read from the system than the reader has room for.
-    reads_ahead: bool,
     patience: Option<Patience>,
     /// The deadline of the pending write.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -71,8 +67,6 @@ enum Carrier {
     Socket(Socket),
     Tls(Box<TlsStream<Socket>>),
     Memory(DuplexStream),
-    /// Any of these, below a WebSocket whose messages are compressed.
-    Deflated(Box<Deflating>),
     /// Boxed, because few connections are carried so.
     Other(Box<dyn Carries>),
 }
@@ -87,14 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Carries for S {
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
-        Self {
-            carrier,
-            ahead: Bytes::new(),
-            reads_ahead: false,
-            patience: None,
-            deadline: None,
-            _companion: None,
-        }
+        Self { carrier, ahead: Bytes::new(), patience: None, deadline: None, _companion: None }
     }
 
     /// Returns the same stream with bytes before all that is still to be read.
@@ -151,7 +138,7 @@ impl Duplex {
         let socket = match &self.carrier {
             Carrier::Socket(stream) => stream,
             Carrier::Tls(stream) => stream.get_ref().0,
-            Carrier::Memory(_) | Carrier::Deflated(_) | Carrier::Other(_) => return Ready::EMPTY,
+            Carrier::Memory(_) | Carrier::Other(_) => return Ready::EMPTY,
         };
         let every = Interest::READABLE | Interest::WRITABLE;
         socket.ready(every).now_or_never().and_then(Result::ok).unwrap_or(Ready::EMPTY)
@@ -173,7 +160,6 @@ impl Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
-            Carrier::Deflated(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -224,24 +210,6 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
         (true, false) => second,
         (false, false) => Bytes::from([first, second].concat()),
     }
-}
-
-/// Reads as much as is available, and keeps in `ahead` what `buf` has no room for. System calls are the main cost of a
-/// small buffer, and tungstenite's has less room the longer ago it was renewed.
-fn poll_read_ahead(
-    stream: &mut Socket,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-    ahead: &mut Bytes,
-) -> Poll<io::Result<()>> {
-    let mut room = [const { MaybeUninit::uninit() }; READ_AHEAD_LEN];
-    let mut read = ReadBuf::uninit(&mut room);
-    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
-    let read = read.filled();
-    let (first, rest) = read.split_at(read.len().min(buf.remaining()));
-    buf.put_slice(first);
-    *ahead = Bytes::copy_from_slice(rest);
-    Poll::Ready(Ok(()))
 }
 
 /// Returns the contents of `bufs` in one piece, if they fit into `room`.
@@ -301,16 +269,7 @@ impl AsyncRead for Duplex {
             }
             return Poll::Ready(Ok(()));
         }
-        match &mut this.carrier {
-            Carrier::Socket(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
-                poll_read_ahead(stream, cx, buf, &mut this.ahead)
-            }
-            Carrier::Socket(_)
-            | Carrier::Tls(_)
-            | Carrier::Memory(_)
-            | Carrier::Deflated(_)
-            | Carrier::Other(_) => this.poll_read_carrier(cx, buf),
-        }
+        this.poll_read_carrier(cx, buf)
     }
 }
 
@@ -321,7 +280,6 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
-            Carrier::Deflated(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         this.judge(cx, written)
@@ -342,7 +300,6 @@ impl AsyncWrite for Duplex {
             },
             Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Carrier::Deflated(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Other(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.judge(cx, written)
@@ -353,7 +310,6 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => stream.is_write_vectored(),
             Carrier::Tls(stream) => stream.is_write_vectored(),
             Carrier::Memory(stream) => stream.is_write_vectored(),
-            Carrier::Deflated(stream) => stream.is_write_vectored(),
             Carrier::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -368,7 +324,6 @@ impl AsyncWrite for Duplex {
                 this.judge(cx, flushed)
             }
             Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Deflated(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Other(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
                 this.judge(cx, flushed)
@@ -382,7 +337,6 @@ impl AsyncWrite for Duplex {
             Carrier::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
-            Carrier::Deflated(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         };
         this.judge(cx, ended)

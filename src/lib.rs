@@ -28,6 +28,7 @@ pub(crate) mod duplex;
 pub(crate) mod end;
 pub(crate) mod fingerprint;
 pub(crate) mod frame;
+pub(crate) mod frame_header;
 pub(crate) mod hop;
 pub(crate) mod limited;
 pub(crate) mod limits;

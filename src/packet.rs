@@ -45,7 +45,7 @@ impl Text {
         Self::new(bytes).unwrap_or_else(|bytes| Self::from(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Takes bytes that a WebSocket library has validated as UTF-8, without checking again.
+    /// Takes bytes that were validated as UTF-8 as they came, without checking again.
     ///
     /// If they were not UTF-8, reading them as a string would panic; so nothing else is taken on trust.
     pub(crate) const fn from_checked(bytes: Bytes) -> Self {

@@ -1,4 +1,6 @@
-//! Follows one direction of a WebSocket by its frame headers, without touching payloads (RFC 6455, section 5.2).
+//! Follows one direction of a WebSocket by its frames' headers, without touching payloads (RFC 6455, section 5.2).
+
+use crate::frame_header::{CLOSE, CONTINUATION, FrameHeader};
 
 /// The state of one direction of a WebSocket.
 ///
@@ -56,7 +58,7 @@ impl FrameScanner {
             let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest);
             at += payload;
             self.left -= payload as u64;
-            let Some(header) = Header::read(&bytes[at..]) else { return Scan::Pass(at) };
+            let Some((header, header_len)) = FrameHeader::read(&bytes[at..]) else { return Scan::Pass(at) };
             // A control frame may stand between a message's fragments (RFC 6455, section 5.4), but is none of them.
             if header.is_control() {
                 self.closed |= header.opcode == CLOSE;
@@ -73,8 +75,8 @@ impl FrameScanner {
                 self.counted.bytes += header.payload_len;
                 self.counted.messages += u64::from(header.fin);
             }
-            self.counted.overhead += header.len as u64;
-            at += header.len;
+            self.counted.overhead += header_len as u64;
+            at += header_len;
             self.left = header.payload_len;
         }
     }
@@ -98,16 +100,6 @@ impl FrameScanner {
     pub const fn take_counted(&mut self) -> Counted {
         std::mem::replace(&mut self.counted, NOTHING)
     }
-}
-
-/// Returns the length of a frame's header.
-pub const fn header_len(payload_len: usize, masked: bool) -> usize {
-    let length_len = match payload_len {
-        0..=125 => 0,
-        126..=0xffff => 2,
-        _ => 8,
-    };
-    2 + length_len + if masked { 4 } else { 0 }
 }
 
 /// The beginning of a server's output.
@@ -136,9 +128,9 @@ impl<'a> Beginning<'a> {
             Some(0xc1) => true,
             Some(_) => return Self::Other,
         };
-        let Some(header) = Header::read(bytes) else { return Self::Partial };
+        let Some((header, header_len)) = FrameHeader::read(bytes) else { return Self::Partial };
         match usize::try_from(header.payload_len) {
-            Ok(len) if len <= len_max && bytes[1] & MASKED == 0 => bytes[header.len..]
+            Ok(len) if len <= len_max && header.mask.is_none() => bytes[header_len..]
                 .get(..len)
                 .map_or(Self::Partial, |payload| Self::Text { payload, compressed }),
             _ => Self::Other,
@@ -146,72 +138,25 @@ impl<'a> Beginning<'a> {
     }
 }
 
-struct Header {
-    fin: bool,
-    opcode: u8,
-    /// The length of the header itself, mask included.
-    len: usize,
-    payload_len: u64,
-}
-
-impl Header {
-    /// Returns `None` for an incomplete header.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let [first, second, ..] = *bytes else { return None };
-        let (length_len, short) = match second & 0x7f {
-            126 => (2, None),
-            127 => (8, None),
-            short => (0, Some(u64::from(short))),
-        };
-        let len = 2 + length_len + if second & MASKED == 0 { 0 } else { 4 };
-        if bytes.len() < len {
-            return None;
-        }
-        let long =
-            || bytes[2..2 + length_len].iter().fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
-        Some(Self {
-            fin: first & 0x80 != 0,
-            opcode: first & 0x0f,
-            len,
-            payload_len: short.unwrap_or_else(long),
-        })
-    }
-
-    const fn is_control(&self) -> bool {
-        self.opcode & 0x08 != 0
-    }
-}
-
 const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0 };
-const CONTINUATION: u8 = 0;
-const CLOSE: u8 = 8;
-const MASKED: u8 = 0x80;
-/// The longest header: two bytes, eight of length and four of mask.
-pub const HEADER_LEN_MAX: usize = 14;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frame_header::HEADER_LEN_MAX;
 
     fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
-        let mask = if masked { MASKED } else { 0 };
-        let mut frame = vec![first];
-        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-            (Ok(len @ ..=0x7d), _) => frame.push(mask | len),
-            (_, Ok(len)) => {
-                frame.push(mask | 0x7e);
-                frame.extend(len.to_be_bytes());
-            }
-            (_, Err(_)) => {
-                frame.push(mask | 0x7f);
-                frame.extend((payload.len() as u64).to_be_bytes());
-            }
-        }
-        if masked {
-            frame.extend([1, 2, 3, 4]);
-        }
+        let header = FrameHeader {
+            fin: first & 0x80 != 0,
+            reserved: first & 0x70,
+            opcode: first & 0x0f,
+            mask: masked.then_some([1, 2, 3, 4]),
+            payload_len: payload.len() as u64,
+        };
+        let mut frame = Vec::new();
+        header.write(&mut frame);
         frame.extend(payload);
         frame
     }
@@ -248,15 +193,6 @@ mod tests {
         assert_eq!(FrameScanner::new(10).scan(&huge), Scan::TooLarge(0));
         let exact = frame(0x81, false, &[b'x'; 10]);
         assert_eq!(FrameScanner::new(10).scan(&exact), Scan::Pass(exact.len()));
-    }
-
-    #[test]
-    fn a_header_is_as_long_as_its_frame_needs() {
-        for len in [0, 1, 125, 126, 65_535, 65_536] {
-            for masked in [false, true] {
-                assert_eq!(header_len(len, masked), frame(0x82, masked, &vec![0; len]).len() - len, "{len}");
-            }
-        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::SinkExt as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::WebSocket;
@@ -34,7 +33,6 @@ enum Stage {
 impl Farewell {
     /// Ready once both sides have closed, or the connection is broken.
     pub fn poll(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) -> Poll<()> {
-        socket.get_mut().stop_inflating();
         self.poll_write(cx, socket);
         let mut scrap = [0; SCRAP_LEN];
         while !self.peer_closed {
@@ -51,7 +49,7 @@ impl Farewell {
     /// Writes what is left of the farewell; what can't be written counts as written.
     fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) {
         if self.stage == Stage::Flush {
-            self.stage = match socket.poll_flush_unpin(cx) {
+            self.stage = match socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => Stage::Shutdown,
                 Poll::Ready(Err(_)) => Stage::Done,
                 Poll::Pending => return,

@@ -66,8 +66,7 @@ impl Demux {
                         let max = frame_max(demux.route.message_max);
                         // Its pings detect whether the other side is alive.
                         let stream = stream.with_patience(None);
-                        let socket =
-                            stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large).await;
+                        let socket = stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large);
                         demux.run(socket, profile, client).await;
                     }
                 });

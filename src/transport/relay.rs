@@ -23,8 +23,9 @@ use self::opening::Opening;
 use self::pace::Pace;
 use crate::bridge::{Admission, Entry, RelayHandle, Reservation};
 use crate::codec::frames::Counted;
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, random_mask};
 use crate::end::End;
+use crate::frame_header::{CLOSE, FrameHeader, apply_mask};
 use crate::limited::{Limit, Limited};
 use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
@@ -273,23 +274,16 @@ fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut payload = Vec::new();
     if let Some(code) = closing.code {
         payload.extend(code.to_be_bytes());
+        // One of the proxy's own reasons, of about ten bytes.
         payload.extend_from_slice(closing.reason.as_bytes());
     }
-    // The proxy's reasons are about ten bytes long, so the length fits the short form.
-    let len = u8::try_from(payload.len()).unwrap_or(0) & 0x7f;
-    payload.truncate(usize::from(len));
-    let mut frame = vec![0x88, len | if mask.is_some() { 0x80 } else { 0 }];
-    frame.extend(mask.iter().flatten());
-    let mask = mask.unwrap_or_default();
-    frame.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]));
+    let header =
+        FrameHeader { fin: true, reserved: 0, opcode: CLOSE, mask, payload_len: payload.len() as u64 };
+    let mut frame = Vec::new();
+    header.write(&mut frame);
+    apply_mask(&mut payload, mask.unwrap_or_default());
+    frame.extend(payload);
     frame
-}
-
-/// Returns an unpredictable mask, as RFC 6455, section 5.3, requires; a system without randomness gets a zero mask.
-fn random_mask() -> [u8; 4] {
-    let mut mask = [0; 4];
-    let _ = getrandom::fill(&mut mask);
-    mask
 }
 
 /// How long a side may take to disconnect once the other has and everything is delivered: nothing can be lost any more.

@@ -6,23 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
-use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::Frame as RawFrame};
 
 use super::web_socket_ask::Upgrading;
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
-use crate::codec::frames::header_len;
 use crate::dialect::{Framing, Read, Written};
 use crate::duplex::{
-    Buffers, Deflate, DeflateFault, Farewell, Savings, Unwritten, WebSocket, binary_frame, text_frame,
+    Buffers, Deflate, Farewell, Fault, Incoming, Savings, Violation, WebSocket, binary_frame, text_frame,
 };
 use crate::end::End;
 use crate::frame::{self, Malformed};
+use crate::frame_header::header_len;
 use crate::meter::{Direction, Meter};
-use crate::packet::{Closing, Message, Packet, Text};
+use crate::packet::{Closing, Message, Packet};
 
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
@@ -32,24 +30,15 @@ pub async fn framed(
     deflate: Option<Deflate>,
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
-    let (duplex, mut read_ahead) = upgrading.stream().await?;
+    let (duplex, read_ahead) = upgrading.stream().await?;
     // From here on the session limits how long a client may stop reading.
-    let mut duplex = duplex.with_patience(None);
+    let duplex = duplex.with_patience(None);
+    let mut socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small);
     if let Some(deflate) = deflate {
-        let savings = Box::new(Saved(meter.clone()));
-        duplex = duplex.behind(std::mem::take(&mut read_ahead)).deflated(deflate, Some(savings));
+        socket = socket.compressed(deflate, Some(Box::new(Saved(meter.clone()))));
     }
-    let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
-    Some(Box::new(FramedSocket {
-        socket,
-        framing,
-        meter,
-        waiting: VecDeque::new(),
-        unwritten: Unwritten::default(),
-        fault: None,
-        goodbye: Goodbye::Unsaid,
-        pings: 0,
-    }))
+    let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
+    Some(Box::new(FramedSocket { socket, framing, meter, waiting, violation: None, goodbye }))
 }
 
 /// A WebSocket that carries packets in frames, in the client's framing.
@@ -59,12 +48,9 @@ struct FramedSocket {
     meter: Meter,
     /// Packets of a frame that were not taken yet: the next frame is read only after them.
     waiting: VecDeque<Packet>,
-    unwritten: Unwritten,
-    /// The close code for the client's protocol error (RFC 6455, section 7.4.1).
-    fault: Option<CloseCode>,
+    /// What the client has done wrong.
+    violation: Option<Violation>,
     goodbye: Goodbye,
-    /// How many pings arrived since the last flush.
-    pings: usize,
 }
 
 /// Counts what compression saves.
@@ -85,68 +71,51 @@ enum Goodbye {
 }
 
 impl FramedSocket {
-    fn read(&mut self, frame: Option<Result<Frame, Error>>) -> Option<Result<Packet, SocketEnd>> {
-        let end = |end| Some(Err(SocketEnd { end, closing: None }));
-        let len = frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, Frame::len);
-        let overhead = |payload| self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
-        let decoded = match frame {
-            Some(Ok(Frame::Text(text))) => self.framing.decode_text(Text::from_checked(Bytes::from(text))),
-            Some(Ok(Frame::Binary(bytes))) => self.framing.decode_binary(bytes),
-            // The library answers it, below Engine.IO.
-            Some(Ok(Frame::Ping(_))) => {
-                overhead(0);
+    fn read(&mut self, incoming: Option<Result<Incoming, Fault>>) -> Option<Result<Packet, SocketEnd>> {
+        let end = |end, closing| Some(Err(SocketEnd { end, closing }));
+        let overhead =
+            |len, payload| self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
+        let (len, decoded) = match incoming {
+            Some(Ok(Incoming::Message(Message::Text(text)))) => (text.len(), self.framing.decode_text(text)),
+            Some(Ok(Incoming::Message(Message::Binary(bytes)))) => {
+                (bytes.len(), self.framing.decode_binary(bytes))
+            }
+            // The WebSocket answers it, below Engine.IO.
+            Some(Ok(Incoming::Ping(content))) => {
+                let len = content.len();
+                overhead(len, 0);
                 self.meter.frame(Direction::ToClient, header_len(len, false), len, 0);
-                self.pings += 1;
                 return None;
             }
-            Some(Ok(Frame::Pong(_))) => {
-                overhead(0);
+            Some(Ok(Incoming::Pong(content))) => {
+                overhead(content.len(), 0);
                 return self.framing.decode_pong().map(Ok);
             }
-            Some(Ok(Frame::Frame(_))) => return None,
-            Some(Ok(Frame::Close(frame))) => {
-                let closing = Some(close::from_frame(frame));
-                return Some(Err(SocketEnd { end: End::ClientClosed, closing }));
+            Some(Ok(Incoming::Close(frame))) => {
+                return end(End::ClientClosed, Some(close::from_frame(frame)));
             }
-            Some(Err(Error::Capacity(_))) => {
-                self.fault = Some(CloseCode::Size);
-                return end(End::TooLarge);
+            Some(Err(Fault::Violation(violation))) => {
+                self.violation = Some(violation);
+                return match violation {
+                    Violation::TooLarge => end(End::TooLarge, None),
+                    Violation::Protocol | Violation::NotUtf8 | Violation::Malformed => {
+                        end(End::ParseError, None)
+                    }
+                };
             }
-            Some(Err(Error::Utf8(_))) => {
-                self.fault = Some(CloseCode::Invalid);
-                return end(End::ParseError);
-            }
-            Some(Err(Error::Protocol(
-                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            )))
-            | None => return end(End::ClientGone),
-            Some(Err(Error::Protocol(_))) => {
-                self.fault = Some(CloseCode::Protocol);
-                return end(End::ParseError);
-            }
-            Some(Err(Error::Io(error))) => match error.get_ref().and_then(|error| error.downcast_ref()) {
-                Some(fault) => {
-                    self.fault = Some(match fault {
-                        DeflateFault::Frame => CloseCode::Protocol,
-                        DeflateFault::Content => CloseCode::Invalid,
-                    });
-                    return end(End::ParseError);
-                }
-                None => return end(End::ClientGone),
-            },
-            Some(Err(_)) => return end(End::ClientGone),
+            Some(Err(Fault::Lost)) | None => return end(End::ClientGone, None),
         };
         match decoded {
             Ok(Read::One(packet)) => {
-                overhead(packet.message_len());
+                overhead(len, packet.message_len());
                 Some(Ok(packet))
             }
             Ok(Read::Many(packets)) => {
-                overhead(packets.iter().map(Packet::message_len).sum());
+                overhead(len, packets.iter().map(Packet::message_len).sum());
                 self.waiting = packets.into();
                 self.waiting.pop_front().map(Ok)
             }
-            Err(Malformed) => end(End::ParseError),
+            Err(Malformed) => end(End::ParseError, None),
         }
     }
 }
@@ -154,66 +123,55 @@ impl FramedSocket {
 impl FramedSocket {
     fn say_goodbye(&mut self, end: End, closing: &Closing) {
         // A malformed frame is reported in any dialect.
-        let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
-        if fault.is_none()
+        let refusal =
+            self.violation.map(|violation| CloseFrame { code: violation.code(), reason: "".into() });
+        if refusal.is_none()
             && let Some(packet) = self.framing.packet_before_close(end, closing)
         {
             let _ = self.start_send(packet);
         }
-        self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
-        let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
+        self.goodbye = if refusal.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
+        let frame = refusal.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
         // A client that closed first was already answered.
-        let _ = self.socket.start_send_unpin(Frame::Close(frame));
+        let _ = self.socket.start_send(&Frame::close(frame));
     }
 }
 
 impl ClientSocket for FramedSocket {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
-        ready!(self.socket.poll_ready_unpin(cx)).map_err(|_| SocketBroken)?;
-        self.unwritten.note_room();
-        Poll::Ready(Ok(()))
+        self.socket.poll_ready(cx).map_err(|_| SocketBroken)
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
         let frame = match self.framing.encode_frame(&packet) {
             Written::Frame(frame::Frame::Text(bytes)) => text_frame(bytes),
             Written::Frame(frame::Frame::Binary(bytes)) => binary_frame(bytes),
-            Written::Ping => RawFrame::ping(Bytes::new()),
+            Written::Ping => Frame::ping(Bytes::new()),
             Written::Nothing => return Ok(()),
         };
         let len = frame.payload().len();
         self.meter.frame(Direction::ToClient, header_len(len, false), len, packet.message_len());
-        self.unwritten.add(len);
-        self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| SocketBroken)
+        self.socket.start_send(&frame).map_err(|_| SocketBroken)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
-        ready!(self.socket.poll_flush_unpin(cx)).map_err(|_| SocketBroken)?;
-        self.unwritten.note_flushed();
-        Poll::Ready(Ok(()))
+        self.socket.poll_flush(cx).map_err(|_| SocketBroken)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         loop {
-            if self.pings > PINGS_MAX {
-                // If a client pings without reading, its pongs would accumulate here.
-                if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
-                    return Poll::Ready(Err(SocketEnd { end: End::ClientGone, closing: None }));
-                }
-                self.pings = 0;
-            }
             if let Some(packet) = self.waiting.pop_front() {
                 return Poll::Ready(Ok(packet));
             }
-            let frame = ready!(self.socket.poll_next_unpin(cx));
-            if let Some(read) = self.read(frame) {
+            let incoming = ready!(self.socket.poll_next(cx));
+            if let Some(read) = self.read(incoming) {
                 return Poll::Ready(read);
             }
         }
     }
 
     fn held(&self) -> usize {
-        self.unwritten.len() + self.waiting.iter().map(Packet::len).sum::<usize>()
+        self.socket.held() + self.waiting.iter().map(Packet::len).sum::<usize>()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {
@@ -226,17 +184,17 @@ impl ClientSocket for FramedSocket {
                     }
                 }
                 Goodbye::Said => {
-                    let flushed = self.socket.poll_flush_unpin(cx);
+                    let _ = self.socket.poll_flush(cx);
                     // The client's own Close frame or the end of its stream follows, perhaps before it reads our Close.
-                    match ready!(self.socket.poll_next_unpin(cx)) {
-                        frame @ Some(Ok(_)) => {
-                            let first = self.read(frame).and_then(Result::ok);
+                    match ready!(self.socket.poll_next(cx)) {
+                        incoming @ Some(Ok(_)) => {
+                            let first = self.read(incoming).and_then(Result::ok);
                             if let Some(packet) = first {
                                 self.waiting.push_front(packet);
                             }
                         }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
-                        None => return flushed.map(|_| None),
+                        None => return self.socket.poll_flush(cx).map(|_| None),
                     }
                 }
                 Goodbye::Failed(farewell) => return farewell.poll(cx, &mut self.socket).map(|()| None),
@@ -250,6 +208,3 @@ impl fmt::Debug for FramedSocket {
         f.write_str("FramedSocket")
     }
 }
-
-/// How many pongs may be pending for a client that does not read.
-const PINGS_MAX: usize = 64;

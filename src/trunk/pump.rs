@@ -6,19 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 
 use super::gathering::Gathering;
 use super::shared::{Connection, Trunk};
-use crate::duplex::{Farewell, WebSocket, binary_frame, text_frame};
+use crate::duplex::{Farewell, Fault, Incoming, Violation, WebSocket, binary_frame, text_frame};
 use crate::mux::{Frame as MuxFrame, Hello, Profile};
-use crate::packet::{Message, Text};
+use crate::packet::Message;
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +38,6 @@ pub struct Pump<'t> {
     clock: Pin<Box<Sleep>>,
     heard: bool,
     pinged: bool,
-    /// Pings since the socket was last known to be flushed.
-    pings: usize,
     /// How long acknowledgements may still wait to be sent together, if there are any.
     acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
@@ -62,7 +57,6 @@ impl<'t> Pump<'t> {
             clock: Box::pin(sleep_until(now + PING_INTERVAL)),
             heard: false,
             pinged: false,
-            pings: 0,
             acks: None,
             acks_due: false,
             dirty: false,
@@ -121,8 +115,8 @@ impl<'t> Pump<'t> {
             self.trunk.suppress_wakes(self.connection);
             self.gathering.hold(cx);
         } else if self.dirty {
-            match self.socket.poll_flush_unpin(cx) {
-                Poll::Ready(Ok(())) => (self.dirty, self.pings) = (false, 0),
+            match self.socket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.dirty = false,
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),
                 Poll::Pending => {}
             }
@@ -130,39 +124,22 @@ impl<'t> Pump<'t> {
         Ok(())
     }
 
-    /// Returns whether the other side does not read the answers to its own frames. Then it is not read either, or they
-    /// would pile up.
-    fn is_choked(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.pings > PINGS_MAX && self.socket.poll_flush_unpin(cx).is_ready() {
-            self.pings = 0;
-        }
-        self.pings > PINGS_MAX || self.trunk.is_choked()
-    }
-
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
-        if self.is_choked(cx) {
+        // The other side does not read the answers to its own frames. If it were read, they would pile up.
+        if self.trunk.is_choked() {
             return Ok(false);
         }
         for read in 0..FRAMES_MAX {
-            let message = match self.socket.poll_next_unpin(cx) {
+            let message = match self.socket.poll_next(cx) {
                 Poll::Pending => return Ok(read > 0),
-                Poll::Ready(Some(Ok(WsMessage::Text(text)))) => {
-                    Message::Text(Text::from_checked(Bytes::from(text)))
-                }
-                Poll::Ready(Some(Ok(WsMessage::Binary(bytes)))) => Message::Binary(bytes),
-                Poll::Ready(Some(Ok(WsMessage::Ping(_)))) => {
-                    // The library answers; the answer is sent with the next flush.
-                    (self.heard, self.dirty) = (true, true);
-                    self.pings += 1;
-                    continue;
-                }
-                Poll::Ready(Some(Ok(WsMessage::Pong(_) | WsMessage::Frame(_)))) => {
+                Poll::Ready(Some(Ok(Incoming::Message(message)))) => message,
+                Poll::Ready(Some(Ok(Incoming::Ping(_) | Incoming::Pong(_)))) => {
                     self.heard = true;
                     continue;
                 }
-                Poll::Ready(Some(Ok(WsMessage::Close(frame)))) => {
-                    // The library has queued the answering Close; what there is no room for now is not waited for.
-                    let _ = self.socket.poll_flush_unpin(cx);
+                Poll::Ready(Some(Ok(Incoming::Close(frame)))) => {
+                    // The answering Close waits already; what there is no room for now is not waited for.
+                    let _ = self.socket.poll_flush(cx);
                     let violated = frame.is_some_and(|frame| frame.code == CloseCode::Protocol);
                     return Err(if violated {
                         Stop::Violation("the other side says so")
@@ -170,7 +147,7 @@ impl<'t> Pump<'t> {
                         Stop::Broken
                     });
                 }
-                Poll::Ready(Some(Err(error))) => return Err(judge(&error)),
+                Poll::Ready(Some(Err(fault))) => return Err(fault.into()),
                 Poll::Ready(None) => return Err(Stop::Broken),
             };
             self.heard = true;
@@ -182,7 +159,7 @@ impl<'t> Pump<'t> {
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         for written in 0..FRAMES_MAX {
-            match self.socket.poll_ready_unpin(cx) {
+            match self.socket.poll_ready(cx) {
                 Poll::Pending => return Ok(written > 0),
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),
                 Poll::Ready(Ok(())) => {}
@@ -198,7 +175,7 @@ impl<'t> Pump<'t> {
                 Message::Text(text) => text_frame(text.into_bytes()),
                 Message::Binary(bytes) => binary_frame(bytes),
             };
-            self.socket.start_send_unpin(WsMessage::Frame(frame)).map_err(|_| Stop::Broken)?;
+            self.socket.start_send(&frame).map_err(|_| Stop::Broken)?;
             self.dirty = true;
         }
         Ok(true)
@@ -214,9 +191,8 @@ impl<'t> Pump<'t> {
             }
             (self.heard, self.pinged) = (false, true);
             self.trunk.tidy();
-            if let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(cx) {
-                let ping = WsMessage::Frame(RawFrame::ping(Bytes::new()));
-                self.socket.start_send_unpin(ping).map_err(|_| Stop::Broken)?;
+            if let Poll::Ready(Ok(())) = self.socket.poll_ready(cx) {
+                self.socket.start_send(&Frame::ping(Bytes::new())).map_err(|_| Stop::Broken)?;
                 self.dirty = true;
             }
             self.clock.as_mut().reset(Instant::now() + PING_INTERVAL);
@@ -254,13 +230,10 @@ pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebS
 async fn first_message(socket: &mut WebSocket) -> Result<Message, Stop> {
     loop {
         match socket.next().await {
-            Some(Ok(WsMessage::Text(text))) => {
-                return Ok(Message::Text(Text::from_checked(Bytes::from(text))));
-            }
-            Some(Ok(WsMessage::Binary(bytes))) => return Ok(Message::Binary(bytes)),
-            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_))) => {}
-            Some(Ok(WsMessage::Close(_))) | None => return Err(Stop::Broken),
-            Some(Err(error)) => return Err(judge(&error)),
+            Some(Ok(Incoming::Message(message))) => return Ok(message),
+            Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => {}
+            Some(Ok(Incoming::Close(_))) | None => return Err(Stop::Broken),
+            Some(Err(fault)) => return Err(fault.into()),
         }
     }
 }
@@ -275,7 +248,7 @@ pub fn frame_max(message_max: usize) -> usize {
 async fn part(mut socket: WebSocket, code: u16, reason: &'static str) {
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
     // It fails if the other side closed first; what is buffered for it is still sent.
-    let _ = socket.start_send_unpin(WsMessage::Close(Some(frame)));
+    let _ = socket.start_send(&Frame::close(Some(frame)));
     let mut farewell = Farewell::default();
     let goodbye = poll_fn(|cx| farewell.poll(cx, &mut socket));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
@@ -287,21 +260,17 @@ enum Stop {
     Violation(&'static str),
 }
 
-/// Distinguishes a broken connection from one whose error would recur on the next.
-fn judge(error: &Error) -> Stop {
-    match error {
-        Error::Capacity(_) => Stop::Violation("a frame is too large"),
-        Error::Utf8(_) => Stop::Violation("a text is not UTF-8"),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-        | Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Io(_)
-        | Error::Tls(_)
-        | Error::WriteBufferFull(_)
-        | Error::Url(_)
-        | Error::Http(_)
-        | Error::HttpFormat(_) => Stop::Broken,
-        Error::Protocol(_) | Error::AttackAttempt => Stop::Violation("not a WebSocket frame"),
+/// Distinguishes a broken connection from one whose fault would recur on the next.
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Lost => Self::Broken,
+            Fault::Violation(Violation::Protocol | Violation::Malformed) => {
+                Self::Violation("not a WebSocket frame")
+            }
+            Fault::Violation(Violation::TooLarge) => Self::Violation("a frame is too large"),
+            Fault::Violation(Violation::NotUtf8) => Self::Violation("a text is not UTF-8"),
+        }
     }
 }
 
@@ -313,8 +282,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 const ACK_DELAY: Duration = Duration::from_millis(20);
 /// How many frames are read, or written, in one turn.
 const FRAMES_MAX: usize = 128;
-/// How many pongs may wait for a side that does not read.
-const PINGS_MAX: usize = 64;
 /// How many turns in a row, before other tasks run.
 const TURNS_MAX: usize = 8;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

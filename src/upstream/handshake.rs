@@ -146,10 +146,10 @@ pub(super) async fn perform(
                 Greeting::Refusal(refused) => return Err(OpenError::Refused(Box::new(refused))),
             }
         }
+        let mut socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max, terms.buffers);
         if let Some(deflate) = deflate {
-            stream = stream.behind(std::mem::take(&mut read_ahead)).deflated(deflate, None);
+            socket = socket.compressed(deflate, None);
         }
-        let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max, terms.buffers).await;
         let mut headers = std::mem::take(response.headers_mut());
         kept_headers::keep_for_client(&mut headers);
         Ok(Accepted { socket: Socket::new(socket), headers, subprotocol })

@@ -3,20 +3,16 @@
 //! Nothing here knows what a message means. Messages are sent with [`Socket::start_send`] and flushed once per turn;
 //! [`Socket::poll_next`] writes the answers to pings even without a flush.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::close;
-use crate::duplex::{DeflateFault, Farewell, Unwritten, WebSocket};
-use crate::packet::{Closing, Text};
+use crate::duplex::{self, Farewell, Fault, Violation, WebSocket};
+use crate::packet::{Closing, Message};
 use crate::upstream::LinkError;
 
 /// A WebSocket, client side.
@@ -32,18 +28,13 @@ pub(super) struct Socket {
     reading: Reading,
     /// How many messages came after our Close frame.
     crossed: usize,
-    unwritten: Unwritten,
-    /// Pings received since the socket was last known to be flushed.
-    pings: usize,
 }
 
 /// A received item.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    /// A text message.
-    Text(Text),
-    /// A binary message.
-    Binary(Bytes),
+    /// A message.
+    Message(Message),
     /// The end and its reason. Nothing comes after it.
     Closed(Closing),
 }
@@ -59,17 +50,8 @@ enum Reading {
 }
 
 impl Socket {
-    pub(super) fn new(inner: WebSocket) -> Self {
-        Self {
-            inner,
-            control: None,
-            flush_due: false,
-            goodbye: false,
-            reading: Reading::Open,
-            crossed: 0,
-            unwritten: Unwritten::default(),
-            pings: 0,
-        }
+    pub(super) const fn new(inner: WebSocket) -> Self {
+        Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open, crossed: 0 }
     }
 
     /// Returns the bare WebSocket.
@@ -81,30 +63,25 @@ impl Socket {
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         // Before the frame that there is to be room for: messages could fill the buffer again and again.
         ready!(self.poll_control(cx))?;
-        ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| LinkError)?;
-        self.unwritten.note_room();
-        Poll::Ready(Ok(()))
+        self.inner.poll_ready(cx).map_err(|_| LinkError)
     }
 
     /// Takes one frame; only after [`poll_ready`](Self::poll_ready) was ready.
-    pub(super) fn start_send(&mut self, frame: Frame) -> Result<(), LinkError> {
-        self.unwritten.add(frame.payload().len());
-        Pin::new(&mut self.inner).start_send(Message::Frame(frame)).map_err(|_| LinkError)
+    pub(super) fn start_send(&mut self, frame: &Frame) -> Result<(), LinkError> {
+        self.inner.start_send(frame).map_err(|_| LinkError)
     }
 
     /// Writes the taken frames.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_control(cx))?;
-        ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(|_| LinkError)?;
-        self.unwritten.note_flushed();
+        ready!(self.inner.poll_flush(cx)).map_err(|_| LinkError)?;
         self.flush_due = false;
-        self.pings = 0;
         Poll::Ready(Ok(()))
     }
 
-    /// Returns how many bytes wait to be written.
-    pub(super) const fn held(&self) -> usize {
-        self.unwritten.len()
+    /// Returns how many bytes its buffers hold.
+    pub(super) fn held(&self) -> usize {
+        self.inner.held()
     }
 
     /// Queues a frame that is sent as soon as there is room, whichever method is polled next.
@@ -116,28 +93,18 @@ impl Socket {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             self.push_control(cx);
-            // A backend that sends pings but does not read would let its pongs pile up here.
-            if self.pings > PINGS_MAX && ready!(self.poll_flush(cx)).is_err() {
-                self.reading = Reading::Done;
-                return Poll::Ready(Incoming::Closed(LOST));
-            }
-            let incoming = match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
-                // tungstenite has queued the pong and writes it when it is next asked to read.
-                Some(Ok(Message::Ping(_))) => {
-                    self.pings += 1;
-                    continue;
-                }
-                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Ok(Message::Text(text))) => Incoming::Text(Text::from_checked(Bytes::from(text))),
-                Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
-                Some(Ok(Message::Close(frame))) => {
+            let incoming = match ready!(self.inner.poll_next(cx)) {
+                // The pong is written when more is read.
+                Some(Ok(duplex::Incoming::Ping(_) | duplex::Incoming::Pong(_))) => continue,
+                Some(Ok(duplex::Incoming::Message(message))) => Incoming::Message(message),
+                Some(Ok(duplex::Incoming::Close(frame))) => {
                     self.reading = Reading::Done;
-                    // tungstenite has queued the answer; if there is no room now, poll_close writes it.
+                    // The answer waits already; if there is no room now, poll_close writes it.
                     self.goodbye = true;
                     self.try_flush(cx);
                     Incoming::Closed(close::from_frame(frame))
                 }
-                Some(Err(error)) => Incoming::Closed(self.handle_error(cx, &error)),
+                Some(Err(fault)) => Incoming::Closed(self.handle_fault(cx, fault)),
                 None => {
                     self.reading = Reading::Done;
                     Incoming::Closed(LOST)
@@ -194,11 +161,13 @@ impl Socket {
     fn poll_answer(&mut self, cx: &mut Context<'_>, is_message: fn(&str) -> bool) -> Poll<()> {
         self.try_flush(cx);
         self.reading = loop {
-            match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
-                Some(Ok(Message::Close(_))) | None => break Reading::Done,
-                Some(Ok(Message::Text(text))) => self.crossed += usize::from(is_message(&text)),
-                Some(Ok(Message::Binary(_))) => self.crossed += 1,
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            match ready!(self.inner.poll_next(cx)) {
+                Some(Ok(duplex::Incoming::Close(_))) | None => break Reading::Done,
+                Some(Ok(duplex::Incoming::Message(Message::Text(text)))) => {
+                    self.crossed += usize::from(is_message(text.as_str()));
+                }
+                Some(Ok(duplex::Incoming::Message(Message::Binary(_)))) => self.crossed += 1,
+                Some(Ok(duplex::Incoming::Ping(_) | duplex::Incoming::Pong(_))) => {}
                 Some(Err(_)) => break Reading::Failed(Farewell::default()),
             }
         };
@@ -211,16 +180,16 @@ impl Socket {
             // Nothing follows a Close frame (RFC 6455, section 5.5.1).
             self.control = None;
             // It fails if nothing can be sent any more; poll_flush notices that too.
-            let _ = Pin::new(&mut self.inner).start_send(Message::Close(frame));
+            let _ = self.inner.start_send(&Frame::close(frame));
         }
     }
 
     /// Writes the pending control frame, if there is room.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         if self.control.is_some() {
-            ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| LinkError)?;
+            ready!(self.inner.poll_ready(cx)).map_err(|_| LinkError)?;
             if let Some(frame) = self.control.take() {
-                self.start_send(frame)?;
+                self.start_send(&frame)?;
                 self.flush_due = true;
             }
         }
@@ -242,44 +211,20 @@ impl Socket {
         }
     }
 
-    fn handle_error(&mut self, cx: &mut Context<'_>, error: &tungstenite::Error) -> Closing {
-        use tungstenite::Error;
-        use tungstenite::error::ProtocolError;
-
-        let closing = match error {
-            Error::Io(error) if let Some(fault) = fault_of(error) => match fault {
-                DeflateFault::Frame => NONSENSE,
-                DeflateFault::Content => Closing::new(1007, "malformed compressed message"),
-            },
-            Error::Capacity(_) => TOO_BIG,
-            Error::Utf8(_) => Closing::new(1007, "invalid UTF-8 in a text message"),
-            // The connection is gone; the last four errors do not come from reading.
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-            | Error::ConnectionClosed
-            | Error::AlreadyClosed
-            | Error::Io(_)
-            | Error::Tls(_)
-            | Error::WriteBufferFull(_)
-            | Error::Url(_)
-            | Error::Http(_)
-            | Error::HttpFormat(_) => LOST,
-            Error::Protocol(_) | Error::AttackAttempt => NONSENSE,
+    fn handle_fault(&mut self, cx: &mut Context<'_>, fault: Fault) -> Closing {
+        let closing = match fault {
+            Fault::Lost => {
+                self.reading = Reading::Done;
+                return LOST;
+            }
+            Fault::Violation(Violation::Protocol) => NONSENSE,
+            Fault::Violation(Violation::TooLarge) => TOO_BIG,
+            Fault::Violation(Violation::NotUtf8) => Closing::new(1007, "invalid UTF-8 in a text message"),
+            Fault::Violation(Violation::Malformed) => Closing::new(1007, "malformed compressed message"),
         };
-        if closing == LOST {
-            self.reading = Reading::Done;
-            return closing;
-        }
         self.fail(cx, closing)
     }
 }
-
-/// Returns what is wrong with a compressed message, if that is the error.
-fn fault_of(error: &io::Error) -> Option<DeflateFault> {
-    error.get_ref()?.downcast_ref().copied()
-}
-
-/// How many pongs may wait for a backend that does not read.
-const PINGS_MAX: usize = 64;
 
 /// The connection broke.
 pub(super) const LOST: Closing = Closing::new(1006, "upstream connection lost");

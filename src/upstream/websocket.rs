@@ -111,7 +111,7 @@ impl Link for WebSocketLink {
     }
 
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
-        self.socket.start_send(match message {
+        self.socket.start_send(&match message {
             Message::Text(text) => text_frame(text.into_bytes()),
             Message::Binary(bytes) => binary_frame(bytes),
         })
@@ -123,8 +123,7 @@ impl Link for WebSocketLink {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         Poll::Ready(match ready!(self.socket.poll_next(cx)) {
-            Incoming::Text(text) => LinkEvent::Message(Message::Text(text)),
-            Incoming::Binary(bytes) => LinkEvent::Message(Message::Binary(bytes)),
+            Incoming::Message(message) => LinkEvent::Message(message),
             Incoming::Closed(closing) => LinkEvent::Closed(closing),
         })
     }

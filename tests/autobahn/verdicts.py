@@ -24,7 +24,6 @@ IN_A_SESSION = [
         {"OK", "NON-STRICT"},
         "a frame that breaks the protocol ends a session at once: the echo of the message before it may not be back yet",
     ),
-    (["6.4.[34]"], {"NON-STRICT"}, "bytes that are no UTF-8 are found when their frame is complete, not in the middle of it"),
     (["7.1.6", "7.13.[12]"], {"INFORMATIONAL"}, "the cases judge nothing: the protocol leaves it open"),
 ]
 

@@ -185,18 +185,14 @@ fn a_path_that_climbs_above_its_root_begins_no_session() {
     assert_eq!(edge.hear(), json!(["deny", "s10", 508, "request loop detected\n"]));
 }
 
-/// Writes this repeatedly without reading, and asserts that the proxy's memory stays small.
-fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
+/// Writes this repeatedly without reading. Returns how much memory that takes, and whether the proxy stopped reading.
+fn flood(world: &World, bytes: &[u8], rounds: usize) -> (usize, bool) {
     let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");
     let before = world.target.resident();
     let mut writer = edge.0.wire.writer();
     writer.set_write_timeout(Some(ms(300))).unwrap();
-    for _ in 0..rounds {
-        if writer.write_all(bytes).is_err() {
-            return world.target.resident().saturating_sub(before);
-        }
-    }
-    panic!("expected the proxy to stop reading, but it read everything although its responses are not read");
+    let is_stopped = (0..rounds).any(|_| writer.write_all(bytes).is_err());
+    (world.target.resident().saturating_sub(before), is_stopped)
 }
 
 #[test]
@@ -206,7 +202,9 @@ fn a_proxy_that_reads_no_responses_is_not_read_without_end() {
     let arrivals: Vec<u8> = (1..2000).flat_map(|n| text(open(&format!("s{n}")))).collect();
     let pings = Frame::new(Op::PING, [7; 125]).encode(Masked::Yes).repeat(2000);
     for (what, bytes) in [("arrivals", arrivals), ("pings", pings)] {
-        let grown = flood(&world, &bytes, 500);
+        let (grown, is_stopped) = flood(&world, &bytes, 500);
+        // Of pongs only the last one waits.
+        assert!(is_stopped || what == "pings", "it read everything although its responses are not read");
         assert!(grown < 24 << 20, "{grown} bytes wait for a proxy that reads nothing: {what}");
     }
 }

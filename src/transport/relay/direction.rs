@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::codec::frames::{Counted, FrameScanner, HEADER_LEN_MAX, Scan};
+use crate::codec::frames::{Counted, FrameScanner, Scan};
 use crate::duplex::{Duplex, Stalled};
+use crate::frame_header::HEADER_LEN_MAX;
 
 /// Bytes on their way from one side to the other.
 #[derive(Debug)]

@@ -34,10 +34,12 @@ impl EngineIoLink {
     fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
         let packet = match (incoming, self.revision) {
             (Incoming::Closed(closing), _) => return Some(LinkEvent::Closed(closing)),
-            (Incoming::Binary(bytes), Revision::V3) => v3::decode_binary(&bytes),
-            (Incoming::Binary(bytes), Revision::V4) => Ok(Packet::Message(Message::Binary(bytes))),
-            (Incoming::Text(text), Revision::V3) => v3::decode_text(&text),
-            (Incoming::Text(text), Revision::V4) => engineio::decode_text(&text),
+            (Incoming::Message(Message::Binary(bytes)), Revision::V3) => v3::decode_binary(&bytes),
+            (Incoming::Message(Message::Binary(bytes)), Revision::V4) => {
+                Ok(Packet::Message(Message::Binary(bytes)))
+            }
+            (Incoming::Message(Message::Text(text)), Revision::V3) => v3::decode_text(&text),
+            (Incoming::Message(Message::Text(text)), Revision::V4) => engineio::decode_text(&text),
         };
         match packet {
             Ok(Packet::Message(message)) if message.len() > self.message_max => {
@@ -84,7 +86,7 @@ impl Link for EngineIoLink {
 
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
         let frame = self.frame(&Packet::Message(message));
-        self.socket.start_send(frame)
+        self.socket.start_send(&frame)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {

@@ -14,7 +14,7 @@ use crate::background::Background;
 use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
 use crate::meter::Dials;
-use crate::packet::{Packet, Text};
+use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Refuser, Reply};
 use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
@@ -168,8 +168,8 @@ pub(super) async fn begin(
 ) -> Result<(Opened, Box<dyn Link>), OpenError> {
     let Accepted { mut socket, headers, subprotocol } = accepted;
     let text = match std::future::poll_fn(|cx| socket.poll_next(cx)).await {
-        Incoming::Text(text) => text,
-        Incoming::Binary(_) => return Err(protocol("its first packet is binary")),
+        Incoming::Message(Message::Text(text)) => text,
+        Incoming::Message(Message::Binary(_)) => return Err(protocol("its first packet is binary")),
         Incoming::Closed(closing) if closing == socket::LOST => {
             return Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into()));
         }

@@ -79,8 +79,7 @@ async fn pipe() -> (Box<dyn Link>, WebSocketStream<DuplexStream>) {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let mut backend = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
     send_frame(&mut backend, OPEN).await;
-    let socket =
-        Duplex::from(ours).into_web_socket(Bytes::new(), Role::Client, 1 << 20, Buffers::Small).await;
+    let socket = Duplex::from(ours).into_web_socket(Bytes::new(), Role::Client, 1 << 20, Buffers::Small);
     let accepted = Accepted { socket: Socket::new(socket), headers: HeaderMap::new(), subprotocol: None };
     let (_, link) = begin(accepted, Revision::V3, 1 << 20).await.unwrap();
     (link, backend)

@@ -5,6 +5,7 @@ mod deflate;
 mod farewell;
 mod keepalive;
 mod merging;
+mod outside;
 mod patience;
 mod raw_headers;
 mod receipts;
@@ -33,6 +34,7 @@ pub use self::asking::Asking;
 pub use self::deflate::{Agreed, Deflate, Savings};
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
+pub use self::outside::Outside;
 pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Carrying, Piece, Receipt, Receipted, Settle, Unflushed};
@@ -182,7 +184,7 @@ impl Duplex {
     /// The connection was made over neither a [`Tracked`] nor an [`Asking`].
     pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
         let (mut duplex, read_buf) = match upgraded.downcast::<TokioIo<Tracked>>() {
-            Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
+            Ok(parts) => (parts.io.into_inner().into_outside().into_inner(), parts.read_buf),
             Err(upgraded) => match upgraded.downcast::<TokioIo<Asking>>() {
                 Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
                 Err(_) => return Err(io::Error::other("an upgraded connection was not carried by a Duplex")),

@@ -96,12 +96,10 @@ impl Process {
         listeners::note(config, &public, &admin);
         let served = current.clone();
         let make = move |info: ConnectInfo| {
-            let subject = info.subject.map(Arc::new);
-            let client = Client { peer: info.peer, secure: info.secure, subject };
-            Stack::new(
-                served.clone(),
-                Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),
-            )
+            let ConnectInfo { peer, listener, secure, subject, patience, raw_headers, pinned } = info;
+            let client = Client { peer, secure, subject };
+            let connection = Connection::of_client(client, Some(listener), patience, raw_headers);
+            Stack::new(served.clone(), Connection { pinned, ..connection })
         };
         let connections = &wiring.work.connections;
         let public =

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::ending::Ending;
 use super::listening::Listening;
+use super::tasks::Tasks;
 use crate::address::{ListenAddress, RemoteAddress};
 use crate::descriptors;
 use crate::duplex::Socket;
@@ -38,7 +37,7 @@ pub struct Signals {
 pub(super) struct Accepting {
     pub(super) listener: Arc<Listening>,
     pub(super) address: ListenAddress,
-    pub(super) tracker: TaskTracker,
+    pub(super) tasks: Tasks,
     pub(super) signals: Signals,
     pub(super) ending: Ending,
     pub(super) connections: Connections,
@@ -57,8 +56,8 @@ struct Accepted {
 }
 
 impl Accepting {
-    /// Runs until the server ends and the last connection is closed. Each connection is a task made by `start`, unless
-    /// that closes it at once, or by `refuse` if no descriptor is left for it.
+    /// Runs until the server ends and the last connection is closed. Each connection is a task that begins with `start`, unless
+    /// that closes it at once, or with `refuse` if no descriptor is left for it.
     pub(super) async fn run<F, C, G, R>(self, start: F, refuse: G)
     where
         F: Fn(Socket, RemoteAddress) -> Option<C>,
@@ -66,13 +65,9 @@ impl Accepting {
         G: Fn(Socket, RemoteAddress) -> R,
         R: Future<Output = ()> + Send + 'static,
     {
-        // Tasks are kept here, and not only on the tracker, so that a cut can abort them: watching for the cut in each
-        // of them would cost every request a lock that all connections share.
-        let mut tasks = JoinSet::new();
-        let crashes = Throttle::default();
-        self.accept(start, refuse, &mut tasks, &crashes).await;
+        self.accept(start, refuse).await;
 
-        let Self { listener, signals, ending, .. } = self;
+        let Self { listener, signals, ending, tasks, .. } = self;
         // Closed first: a client that connects from now on is refused by the system, and can go elsewhere.
         if let Some(file) = listener.file()
             && signals.leave.is_cancelled()
@@ -81,11 +76,6 @@ impl Accepting {
         }
         drop(listener);
         ending.leave();
-        let left = async {
-            while let Some(ended) = tasks.join_next().await {
-                report(ended, &crashes);
-            }
-        };
         let end = async {
             signals.end.cancelled().await;
             ending.begin();
@@ -93,13 +83,14 @@ impl Accepting {
         };
         tokio::select! {
             () = signals.cut.cancelled() => {}
-            () = left => return,
+            () = tasks.ended() => return,
             () = end => {}
         }
-        tasks.shutdown().await;
+        ending.cut();
+        tasks.ended().await;
     }
 
-    async fn accept<F, C, G, R>(&self, start: F, refuse: G, tasks: &mut JoinSet<()>, crashes: &Throttle)
+    async fn accept<F, C, G, R>(&self, start: F, refuse: G)
     where
         F: Fn(Socket, RemoteAddress) -> Option<C>,
         C: Future<Output = ()> + Send + 'static,
@@ -116,17 +107,13 @@ impl Accepting {
                     self.ending.move_clients();
                     continue;
                 }
-                Some(ended) = tasks.join_next() => {
-                    report(ended, crashes);
-                    continue;
-                }
                 accepted = self.next(&mut shortage) => accepted,
             };
             match accepted {
                 Ok(Accepted { stream, peer, refusal: None }) => {
                     (pause, shortage) = (Pause::default(), None);
                     if let Some(started) = start(stream, peer) {
-                        tasks.spawn(self.tracker.track_future(started));
+                        self.tasks.spawn(started);
                     }
                 }
                 Ok(Accepted { stream, peer, refusal: Some(permit) }) => {
@@ -135,10 +122,10 @@ impl Accepting {
                         warn!(address = %self.address, count, "no file descriptors left; clients are answered 503");
                     }
                     let refused = timeout(REFUSAL_TIMEOUT, refuse(stream, peer));
-                    tasks.spawn(self.tracker.track_future(async move {
+                    self.tasks.spawn(async move {
                         let _ = refused.await;
                         drop(permit);
-                    }));
+                    });
                 }
                 Err(error) if is_about_one_client(&error) => {
                     debug!(%error, "a client disconnected before it was accepted");
@@ -222,15 +209,6 @@ fn is_about_one_client(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-fn report(ended: Result<(), JoinError>, crashes: &Throttle) {
-    // A panic: it took only its own connection with it.
-    if let Err(error) = ended
-        && let Some(count) = crashes.count()
-    {
-        error!(%error, count, "a connection task panicked");
-    }
 }
 
 #[cfg(test)]

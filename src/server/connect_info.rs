@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use crate::address::RemoteAddress;
 use crate::duplex::{Patience, RawHeaders};
+use crate::upstream::Pinned;
 
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug)]
@@ -18,11 +19,14 @@ pub struct ConnectInfo {
     /// Whether TLS ends here.
     pub secure: bool,
     /// Whose certificate the client has shown, if it was asked for one and it was verified.
-    pub subject: Option<HeaderValue>,
+    pub subject: Option<Arc<HeaderValue>>,
     /// How long the client may stop reading. A service may set another limit.
     pub patience: Patience,
     /// Shows the header of the request with which the service is called.
     pub raw_headers: RawHeaders,
+    /// The backend connections on which this client has logged in. They outlive the service, which may be made again while
+    /// no request is under way.
+    pub pinned: Pinned,
 }
 
 /// How long a client may stop reading a response until the request's route sets its own limit.

@@ -8,24 +8,25 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
-use tracing::debug;
 
 use super::admitted::Admitted;
 use super::caller::{BoxError, Serve};
-use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
+use super::connect_info::ConnectInfo;
 use super::connection_limits::Exceeded;
 use super::ending::Ending;
-use super::http1::{Http, Http1Settings, Waits};
+use super::http1::{About, Http, Http1Settings, Waits};
 use super::http2::Http2;
 use super::proxied::Proxies;
+use super::served::{self, Serving, note_end};
 use super::settings::{ListenerSettings, Settings};
 use crate::address::{RemoteAddress, TrustedProxy};
-use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
+use crate::duplex::{Duplex, Socket};
 use crate::limited::{Limit, Limited};
 use crate::limits::Limits;
 use crate::meter::{Connections, Protocol};
 use crate::networks::Networks;
 use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
+use crate::upstream::Pinned;
 
 /// What all connections of a listener share.
 #[derive(Clone, Debug)]
@@ -40,7 +41,6 @@ pub(super) struct Connecting {
     http2: bool,
     /// Whether other clients may begin with it.
     h2c: bool,
-    half_close_timeout: Duration,
     networks: Networks,
 }
 
@@ -48,13 +48,18 @@ impl Connecting {
     pub(super) fn new(listener: &ListenerSettings, tls: Option<ServerTls>, settings: &Settings) -> Self {
         let &Settings { idle_timeout, rest_after, half_close_timeout, limits, .. } = settings;
         let &ListenerSettings { http2, h2c, .. } = listener;
-        let http = Arc::new(Http1Settings::new(Waits { rest_after, idle_timeout }, limits));
+        let about = About {
+            listener: Arc::clone(&listener.name),
+            secure: listener.tls.is_some(),
+            half_close_timeout,
+        };
+        let http = Arc::new(Http1Settings::new(Waits { rest_after, idle_timeout }, limits, about));
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
         let trusted = settings.trusted_proxies.as_slice().into();
         let networks = listener.networks.clone();
         let listener = Arc::clone(&listener.name);
-        Self { listener, proxies, trusted, tls, http, http2, h2c, half_close_timeout, networks }
+        Self { listener, proxies, trusted, tls, http, http2, h2c, networks }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -119,12 +124,40 @@ impl NextConnecting {
     }
 }
 
-/// Serves one connection to its end.
+/// Begins to serve a connection. With HTTP/1.1 it goes on in another task, which takes less room than this.
 pub(super) async fn run<M, S>(
     connecting: Arc<Connecting>,
     stream: Socket,
     peer: RemoteAddress,
-    admitted: Option<Admitted>,
+    admitted: Admitted,
+    serving: Arc<Serving<M>>,
+    ending: Ending,
+) where
+    M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
+    S: Serve,
+{
+    let Serving { make, limited, connections, .. } = &*serving;
+    let open = connections.opened();
+    match opened(&connecting, stream, peer, Some(admitted), &ending, connections).await {
+        Ok((io, info, Protocol::Http1)) => {
+            served::begin(Arc::clone(&serving), Arc::clone(&connecting.http), io, info, open, ending);
+        }
+        Ok((io, info, Protocol::Http2)) => {
+            let mut http = http2(&connecting, Arc::clone(make), info, io, limited.clone());
+            // Not needed any more, and a connection may stay open for days.
+            drop(connecting);
+            let ended = ending.around(&mut http, |http, stage| http.change(stage)).await;
+            note_end(peer, ended.unwrap_or(Ok(())), limited);
+        }
+        Err(error) => note_end(peer, Err(error), limited),
+    }
+}
+
+/// Serves a connection that there is no descriptor for.
+pub(super) async fn refuse<M, S>(
+    connecting: Arc<Connecting>,
+    stream: Socket,
+    peer: RemoteAddress,
     make: Arc<M>,
     ending: Ending,
     (connections, limited): (Connections, Limited),
@@ -133,48 +166,55 @@ pub(super) async fn run<M, S>(
     S: Serve,
 {
     let _open = connections.opened();
-    let raw_headers = RawHeaders::default();
-    let (io, info, protocol) =
-        match open(&connecting, stream, peer, admitted, &ending, &connections, &raw_headers).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                note(&error, &limited, peer);
-                return debug!(%peer, %error, "connection setup failed");
-            }
-        };
-    connections.began(protocol);
-    let ended = match protocol {
-        Protocol::Http1 => {
+    let ended = match opened(&connecting, stream, peer, None, &ending, &connections).await {
+        Ok((io, info, Protocol::Http1)) => {
+            let raw_headers = info.raw_headers.clone();
             let mut http = Http::new(Arc::clone(&connecting.http), io, make(info), raw_headers);
-            // Not needed any more, and a connection may stay open for days.
-            drop((connecting, make));
             ending.around(&mut http, Http::change).await
         }
-        Protocol::Http2 => {
-            let is_proxy = info.peer.is_among(&connecting.trusted);
-            let Http1Settings { waits, limits, .. } = &*connecting.http;
-            let mut http = Box::new(Http2::new(make, info, io, waits.idle_timeout, *limits, limited.clone()));
-            if is_proxy {
-                http.share();
-            }
-            drop((connecting, raw_headers));
+        Ok((io, info, Protocol::Http2)) => {
+            let mut http = http2(&connecting, make, info, io, limited.clone());
             ending.around(&mut http, |http, stage| http.change(stage)).await
         }
+        Err(error) => Some(Err(error)),
     };
-    if let Err(error) = ended {
-        note(&error, &limited, peer);
-        debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
-    }
+    note_end(peer, ended.unwrap_or(Ok(())), &limited);
 }
 
-/// Counts that a limit ended a connection, if one did.
-fn note(error: &BoxError, limited: &Limited, peer: RemoteAddress) {
-    if let Some(Exceeded(limit)) = error.downcast_ref() {
-        limited.reached(*limit, Some(&peer));
+fn http2<M, S>(
+    connecting: &Connecting,
+    make: Arc<M>,
+    info: ConnectInfo,
+    io: Duplex,
+    limited: Limited,
+) -> Box<Http2<M, S>>
+where
+    M: Fn(ConnectInfo) -> S,
+    S: Serve,
+{
+    let is_proxy = info.peer.is_among(&connecting.trusted);
+    let Http1Settings { waits, limits, .. } = &*connecting.http;
+    let mut http = Box::new(Http2::new(make, info, io, waits.idle_timeout, *limits, limited));
+    if is_proxy {
+        http.share();
     }
+    http
 }
 
-/// Prepares the socket for HTTP.
+/// Prepares the socket for HTTP, and counts what is spoken.
+async fn opened(
+    connecting: &Connecting,
+    stream: Socket,
+    peer: RemoteAddress,
+    admitted: Option<Admitted>,
+    ending: &Ending,
+    connections: &Connections,
+) -> Result<(Duplex, ConnectInfo, Protocol), BoxError> {
+    let opened = open(connecting, stream, peer, admitted, ending, connections).await?;
+    connections.began(opened.2);
+    Ok(opened)
+}
+
 async fn open(
     connecting: &Connecting,
     mut stream: Socket,
@@ -182,7 +222,6 @@ async fn open(
     mut admitted: Option<Admitted>,
     ending: &Ending,
     connections: &Connections,
-    raw_headers: &RawHeaders,
 ) -> Result<(Duplex, ConnectInfo, Protocol), BoxError> {
     stream.set_nodelay()?;
     let ended = || io::Error::other("the server ends");
@@ -199,16 +238,8 @@ async fn open(
             }
         }
     }
-    let patience = Patience::new(STALL_TIMEOUT);
-    patience.set_half_close(connecting.half_close_timeout);
-    let info = ConnectInfo {
-        peer,
-        listener: Arc::clone(&connecting.listener),
-        secure: connecting.tls.is_some(),
-        subject: None,
-        patience: patience.clone(),
-        raw_headers: raw_headers.clone(),
-    };
+    let info = connecting.http.connect_info(peer, None, Pinned::default());
+    let patience = info.patience.clone();
     let with_patience = |stream: Duplex| {
         let stream = stream.with_patience(Some(patience));
         match admitted {
@@ -246,7 +277,8 @@ async fn open(
             Err(io::Error::other("the challenge of an ACME server was answered").into())
         }
         Ok(stream) => {
-            let info = ConnectInfo { subject: client_subject(stream.get_ref().1), ..info };
+            let subject = client_subject(stream.get_ref().1).map(Arc::new);
+            let info = ConnectInfo { subject, ..info };
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
             Ok((with_patience(TlsStream::from(stream).into()), info, protocol))

@@ -15,6 +15,7 @@ mod chunks;
 mod lines;
 mod outside;
 mod refusing;
+mod resting;
 mod settings;
 mod slow;
 #[cfg(test)]
@@ -34,11 +35,12 @@ use tokio::time::{Instant, Sleep};
 
 use self::outside::{Answering, Begun, Idle, Next, Waiting};
 use self::refusing::Refusing;
-pub(super) use self::settings::{Http1Settings, Waits};
+pub(super) use self::resting::{Rested, Resting};
+pub(super) use self::settings::{About, Http1Settings, Waits};
 use super::caller::{Answer, BoxError, CallStatus, Caller, Last, Serve, SharedCall};
 use super::connection_limits::Exceeded;
 use super::ending::EndingStage;
-use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
+use crate::duplex::{Duplex, Outside, RawHeaders, Tracked, Unflushed};
 use crate::hop;
 use crate::limited::Limit;
 
@@ -49,7 +51,8 @@ pub(super) struct Http<S: Serve> {
     /// The current call, while hyper has the socket.
     shared: Option<SharedCall<S>>,
     raw_headers: RawHeaders,
-    unflushed: Unflushed,
+    /// What hyper has on its way out.
+    unflushed: Option<Unflushed>,
     stage: Stage<S>,
     /// Fires when a connection may have waited long enough to leave hyper, or to be ended; not reset by requests that are
     /// answered earlier.
@@ -94,9 +97,7 @@ impl<S: Serve> Http<S> {
         service: S,
         raw_headers: RawHeaders,
     ) -> Self {
-        let unflushed = Unflushed::default();
-        let io = Tracked::new(duplex, unflushed.clone(), raw_headers.clone());
-        let stage = Stage::Idle(Idle { io });
+        let stage = Stage::Idle(Idle::new(duplex.into()));
         let (now, limits) = (Instant::now(), settings.limits);
         let last = Last { answers: limits.connection_requests, from: now + limits.connection_lifetime };
         Self {
@@ -104,7 +105,7 @@ impl<S: Serve> Http<S> {
             service,
             shared: None,
             raw_headers,
-            unflushed,
+            unflushed: None,
             stage,
             rest_timer: None,
             idle_since: now,
@@ -127,7 +128,7 @@ impl<S: Serve> Http<S> {
                     shared.close_behind_answer();
                 }
             }
-            EndingStage::Ending => self.end(),
+            EndingStage::Ending | EndingStage::Cut => self.end(),
         }
     }
 
@@ -143,9 +144,14 @@ impl<S: Serve> Http<S> {
         }
     }
 
+    /// Returns whether everything that hyper has written is flushed.
+    fn is_flushed(&self) -> bool {
+        self.unflushed.as_ref().is_none_or(|unflushed| !unflushed.get())
+    }
+
     /// Returns whether nothing happens but that the next request is waited for. Its beginning must be certain.
     fn is_idle(&self) -> bool {
-        self.unflushed.is_done() && self.raw_headers.is_between_requests()
+        self.is_done() && self.raw_headers.is_between_requests()
     }
 
     /// Takes hyper's connection apart while there is no request.
@@ -153,9 +159,10 @@ impl<S: Serve> Http<S> {
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
+        self.unflushed = None;
         let answers = self.shared.take().map_or(0, |shared| shared.answers());
         self.last.answers = self.last.answers.saturating_sub(answers);
-        self.stage = Stage::Idle(Idle { io: parts.io.into_inner() });
+        self.stage = Stage::Idle(Idle::new(parts.io.into_inner().into_outside()));
         if !parts.read_buf.is_empty() {
             // Nothing was read since the last request, so this would be a part of it.
             return self.end_idle();
@@ -199,15 +206,13 @@ impl<S: Serve> Http<S> {
         let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         self.is_leaving |= self.last.answers == 0 || Instant::now() >= self.last.from;
         let (idle, answer) = match answer {
-            Ok(response) if !self.is_last && !self.is_leaving => {
-                match waiting.answer(response, &self.unflushed) {
-                    Begun::Here(answering) => {
-                        self.stage = Stage::Answering(answering);
-                        return;
-                    }
-                    Begun::Hypers(idle, response) => (idle, Ok(response)),
+            Ok(response) if !self.is_last && !self.is_leaving => match waiting.answer(response) {
+                Begun::Here(answering) => {
+                    self.stage = Stage::Answering(answering);
+                    return;
                 }
-            }
+                Begun::Hypers(idle, response) => (idle, Ok(response)),
+            },
             answer => (waiting.into_idle(), answer),
         };
         self.reattach_hyper(idle, answer);
@@ -231,14 +236,16 @@ impl<S: Serve> Http<S> {
 
     /// Gives hyper the socket of an idle connection.
     fn reattach_idle(&mut self) {
-        if let Stage::Idle(Idle { io }) = std::mem::replace(&mut self.stage, Stage::Over) {
+        if let Stage::Idle(Idle { io, .. }) = std::mem::replace(&mut self.stage, Stage::Over) {
             self.attach(io);
         }
     }
 
     /// Makes hyper's connection around a socket.
-    fn attach(&mut self, io: Tracked) -> &SharedCall<S> {
-        let (raw_headers, unflushed) = (self.raw_headers.clone(), self.unflushed.clone());
+    fn attach(&mut self, io: Outside) -> &SharedCall<S> {
+        let (raw_headers, unflushed) = (self.raw_headers.clone(), Unflushed::default());
+        let io = Tracked::new(io, unflushed.clone(), raw_headers.clone());
+        self.unflushed = Some(unflushed.clone());
         let (service, limits) = (self.service.clone(), self.settings.limits);
         let (caller, shared) = Caller::new(service, raw_headers, unflushed, limits, self.last);
         if self.is_leaving {
@@ -267,8 +274,9 @@ impl<S: Serve> Http<S> {
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
+        self.unflushed = None;
         // Copied, because the buffer is hyper's.
-        let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
+        let io = parts.io.into_inner().into_outside().behind(Bytes::copy_from_slice(&parts.read_buf));
         self.stage = Stage::Waiting(Waiting::after_hyper(call, io));
     }
 
@@ -311,7 +319,7 @@ impl<S: Serve> Http<S> {
     }
 
     /// Gives hyper the response to a request that waited outside.
-    fn reattach_hyper(&mut self, Idle { io }: Idle, answer: Answer<S>) {
+    fn reattach_hyper(&mut self, Idle { io, .. }: Idle, answer: Answer<S>) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
         // Its request was counted already.
         self.last.answers = self.last.answers.saturating_add(1);
@@ -337,7 +345,7 @@ impl<S: Serve> Future for Http<S> {
                     match this.status() {
                         CallStatus::WantsUpgrade => this.allow_upgrade(),
                         // What is not written yet would be lost.
-                        CallStatus::WaitsSince(since) if !this.unflushed.get() => {
+                        CallStatus::WaitsSince(since) if this.is_flushed() => {
                             ready!(this.poll_rest(cx, since));
                             this.detach_hyper();
                         }

@@ -18,8 +18,10 @@ mod listening;
 mod open;
 mod proxied;
 mod refusal;
+mod served;
 mod settings;
 mod socket_file;
+mod tasks;
 
 use std::io;
 use std::sync::Arc;
@@ -45,7 +47,9 @@ use open::Accepts;
 pub use open::{NextServer, Open};
 
 use refusal::Refusal;
+use served::Serving;
 pub use settings::{ListenerSettings, Settings, SocketName};
+use tasks::Tasks;
 
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
@@ -105,8 +109,8 @@ impl Server {
         self.sockets.iter().map(Bound::local).collect()
     }
 
-    /// Accepts connections until told to end, and serves each with the service that `make` returns for it, in tasks of
-    /// `tracker`; the accept loops are `vital`.
+    /// Accepts connections until told to end, and serves each with the service that `make` returns for it; the accept
+    /// loops are `vital`, and tasks of `tracker` that end with their last connection.
     ///
     /// Returns at once; the tracker is empty again when the last connection is closed. An upgraded connection belongs
     /// to its service. If a service fails, its connection is dropped without a response.
@@ -129,34 +133,35 @@ impl Server {
         let accept = move |bound: Accepts, signals: Signals| {
             let Accepts { socket, address, connecting: current, ending } = bound;
             let connections = metrics.connections(&current.load().listener);
+            let (tasks, limited) = (Tasks::default(), limits.limited());
             let refuse = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
-                let (ended, counts) = (ending.clone(), (connections.clone(), limits.limited()));
+                let (ended, counts) = (ending.clone(), (connections.clone(), limited.clone()));
                 move |stream, peer| {
                     let (make, ended) = (Arc::clone(&make), ended.for_connection());
-                    connection::run(connecting.load_full(), stream, peer, None, make, ended, counts.clone())
+                    connection::refuse(connecting.load_full(), stream, peer, make, ended, counts.clone())
                 }
             };
             let start = {
-                let (connecting, make, limits) = (Arc::clone(&current), Arc::clone(&make), limits.clone());
-                let (ended, counts) = (ending.clone(), (connections.clone(), limits.limited()));
+                let (connecting, ended, limits) = (Arc::clone(&current), ending.clone(), limits.clone());
+                let (make, tasks, connections) = (Arc::clone(&make), tasks.clone(), connections.clone());
+                let serving = Arc::new(Serving { make, tasks, connections, limited });
                 move |stream: Socket, peer| {
                     // Before what it is served by: if that is replaced in between, it is told in vain, and otherwise not
                     // at all.
-                    let (make, ended) = (Arc::clone(&make), ended.for_connection());
+                    let ended = ended.for_connection();
                     let connecting = connecting.load_full();
                     let Some(admitted) = connecting.admit(&limits, peer) else {
                         stream.abort();
                         return None;
                     };
-                    let counts = counts.clone();
-                    Some(connection::run(connecting, stream, peer, Some(admitted), make, ended, counts))
+                    Some(connection::run(connecting, stream, peer, admitted, Arc::clone(&serving), ended))
                 }
             };
             let accepting = Accepting {
                 listener: socket,
                 address,
-                tracker: tracker.clone(),
+                tasks,
                 signals,
                 ending,
                 connections,

@@ -43,6 +43,12 @@ impl Pinned {
         self.lock().push((Arc::clone(pool), connection));
     }
 
+    /// Returns whether it belongs to the same client connection.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

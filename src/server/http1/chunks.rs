@@ -11,7 +11,7 @@ use http_body::Body;
 use tokio::io::AsyncWrite as _;
 
 use super::answer::{Framing, SHORT_LEN, header};
-use crate::duplex::{Duplex, Receipted, Tracked, Unflushed};
+use crate::duplex::{Duplex, Outside, Receipted, Unflushed};
 use crate::server::caller::BoxError;
 
 /// A response that continues.
@@ -22,6 +22,7 @@ pub(super) struct Chunks<B: Body> {
     first: BytesMut,
     /// A long chunk, which follows.
     data: Option<B::Data>,
+    unflushed: Unflushed,
 }
 
 impl<B: Body<Error: Into<BoxError>> + Receipted + Unpin> Chunks<B> {
@@ -31,16 +32,17 @@ impl<B: Body<Error: Into<BoxError>> + Receipted + Unpin> Chunks<B> {
     }
 
     /// Creates what writes such a header and the body that belongs to it.
-    pub(super) fn new(header: &[u8], mut body: B, unflushed: &Unflushed) -> Self {
-        body.set_connection(unflushed);
-        Self { body: Some(body), first: BytesMut::from(header), data: None }
+    pub(super) fn new(header: &[u8], mut body: B) -> Self {
+        let unflushed = Unflushed::default();
+        body.set_connection(&unflushed);
+        Self { body: Some(body), first: BytesMut::from(header), data: None, unflushed }
     }
 
     /// Writes it to its end. Each part's receipt is settled by the flush that follows it.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        io: &mut Tracked,
+        io: &mut Outside,
     ) -> Poll<Result<(), BoxError>> {
         let mut may_have_more = true;
         loop {
@@ -52,7 +54,7 @@ impl<B: Body<Error: Into<BoxError>> + Receipted + Unpin> Chunks<B> {
             }
             ready!(self.poll_out(cx, io.writer()))?;
         }
-        ready!(io.poll_settle(cx))?;
+        ready!(io.poll_settle(cx, &self.unflushed))?;
         if self.body.is_none() {
             return Poll::Ready(Ok(()));
         }

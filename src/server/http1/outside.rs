@@ -15,11 +15,13 @@ use super::super::connection_limits::ConnectionLimits;
 use super::answer::Written;
 use super::chunks::Chunks;
 use super::usual::{self, Usual};
-use crate::duplex::{RawHeaders, Tracked, Unflushed};
+use crate::duplex::{Outside, RawHeaders};
 
 /// A connection that waits for its client's next request.
 pub(super) struct Idle {
-    pub(super) io: Tracked,
+    pub(super) io: Outside,
+    /// Whether it has waited for long, and has nothing to remember for its next request.
+    pub(super) may_rest: bool,
 }
 
 /// What comes next.
@@ -40,7 +42,7 @@ pub(super) enum Next {
 pub(super) struct Waiting<S: Serve> {
     call: Call<S>,
     /// Keeps what comes after the request.
-    io: Tracked,
+    io: Outside,
     /// Whether the call was not polled yet, and may look at the request's header as it was sent.
     is_new: bool,
 }
@@ -55,7 +57,7 @@ pub(super) enum Begun<S: Serve> {
 /// A response that is written.
 pub(super) struct Answering<S: Serve> {
     writing: Writing<S::Body>,
-    io: Tracked,
+    io: Outside,
 }
 
 enum Writing<B: Body> {
@@ -65,6 +67,10 @@ enum Writing<B: Body> {
 }
 
 impl Idle {
+    pub(super) const fn new(io: Outside) -> Self {
+        Self { io, may_rest: false }
+    }
+
     /// Reads the next request. One for hyper stays unread, as does one that exceeds a limit: hyper refuses it.
     ///
     /// # Errors
@@ -105,7 +111,7 @@ impl Idle {
 
 impl<S: Serve> Waiting<S> {
     /// Creates a request that hyper has read. `io` keeps what comes after it.
-    pub(super) const fn after_hyper(call: Call<S>, io: Tracked) -> Self {
+    pub(super) const fn after_hyper(call: Call<S>, io: Outside) -> Self {
         Self { call, io, is_new: false }
     }
 
@@ -131,21 +137,21 @@ impl<S: Serve> Waiting<S> {
     }
 
     /// Begins to write a response, unless hyper must.
-    pub(super) fn answer(self, mut response: Response<S::Body>, unflushed: &Unflushed) -> Begun<S> {
+    pub(super) fn answer(self, mut response: Response<S::Body>) -> Begun<S> {
         let Self { io, .. } = self;
         let writing = if let Some(written) = Written::of(&mut response) {
             Writing::Whole(written)
         } else if let Some(header) = Chunks::header_of(&response) {
-            Writing::Chunks(Box::new(Chunks::new(&header, response.into_body(), unflushed)))
+            Writing::Chunks(Box::new(Chunks::new(&header, response.into_body())))
         } else {
-            return Begun::Hypers(Idle { io }, response);
+            return Begun::Hypers(Idle::new(io), response);
         };
         Begun::Here(Answering { writing, io })
     }
 
     /// Gives up the call, which has returned.
     pub(super) fn into_idle(self) -> Idle {
-        Idle { io: self.io }
+        Idle::new(self.io)
     }
 }
 
@@ -163,9 +169,9 @@ impl<S: Serve> Answering<S> {
 
     /// Returns the connection, once the response is written.
     pub(super) fn into_idle(self) -> Idle {
-        Idle { io: self.io }
+        Idle::new(self.io)
     }
 }
 
 /// Room for a usual request.
-const READ_LEN: usize = 8 << 10;
+pub(super) const READ_LEN: usize = 8 << 10;

@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::answer::date;
-use crate::duplex::{Duplex, Tracked};
+use crate::duplex::Duplex;
 
 /// A 408 that is written, and then the end.
 pub(super) struct Refusing {
@@ -19,13 +19,13 @@ pub(super) struct Refusing {
 
 impl Refusing {
     /// Takes the stream from hyper, which has written everything.
-    pub(super) fn new(io: Tracked) -> Self {
+    pub(super) fn new(duplex: Duplex) -> Self {
         let mut response = HEAD.to_vec();
         response.extend_from_slice(b"Date: ");
         response.extend_from_slice(&date());
         response.extend_from_slice(b"\r\n\r\n");
         response.extend_from_slice(TEXT);
-        Self { duplex: io.into_inner(), rest: response.into() }
+        Self { duplex, rest: response.into() }
     }
 
     /// Writes it, and ends the sending side. Ready when the stream can be dropped.

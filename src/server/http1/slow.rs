@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::refusing::Refusing;
 use super::{Http, Stage};
+use crate::duplex::Unflushed;
 use crate::limited::Limit;
 use crate::server::caller::{BoxError, Serve, SharedCall};
 use crate::server::connection_limits::Exceeded;
@@ -20,7 +21,7 @@ impl<S: Serve> Http<S> {
         if std::mem::replace(&mut self.had_body, has_body) || has_body {
             self.raw_headers.forget();
         }
-        if !self.unflushed.is_done() || !self.raw_headers.has_begun() {
+        if !self.is_done() || !self.raw_headers.has_begun() {
             self.header_since = None;
             return Poll::Pending;
         }
@@ -28,6 +29,11 @@ impl<S: Serve> Http<S> {
         let begun = self.header_since.filter(|(before, _)| *before == answers);
         let (_, since) = *self.header_since.insert(begun.unwrap_or_else(|| (answers, Instant::now())));
         self.poll_due(cx, since + self.settings.limits.header_timeout)
+    }
+
+    /// Returns whether hyper has nothing on its way out.
+    pub(super) fn is_done(&self) -> bool {
+        self.unflushed.as_ref().is_none_or(Unflushed::is_done)
     }
 
     /// Takes the stream from hyper, to refuse a header that takes too long.
@@ -41,7 +47,8 @@ impl<S: Serve> Http<S> {
         };
         self.rest_timer = None;
         if let Some(io) = io {
-            self.stage = Stage::Refusing(Box::new(Refusing::new(io.into_inner())));
+            self.stage =
+                Stage::Refusing(Box::new(Refusing::new(io.into_inner().into_outside().into_inner())));
         }
     }
 

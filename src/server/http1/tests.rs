@@ -4,6 +4,7 @@ mod alike;
 mod limits;
 mod lines;
 mod outside;
+mod resting;
 mod streams;
 
 use std::convert::Infallible;
@@ -45,7 +46,8 @@ fn serve_within<S: Serve>(
     patience.set_half_close(5 * SECOND);
     let ours = Duplex::from(ours).with_patience(Some(patience));
     let waits = Waits { rest_after, idle_timeout: IDLE_TIMEOUT };
-    let settings = Arc::new(Http1Settings::new(waits, limits));
+    let about = About { listener: "".into(), secure: false, half_close_timeout: Duration::ZERO };
+    let settings = Arc::new(Http1Settings::new(waits, limits, about));
     let http = Http::new(settings, ours, service, RawHeaders::default());
     (http, theirs)
 }

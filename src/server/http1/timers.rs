@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Http, Waits};
+use super::Http;
 use crate::server::caller::Serve;
 
 impl<S: Serve> Http<S> {
@@ -43,21 +43,6 @@ impl<S: Serve> Http<S> {
             }
             self.answers = answers;
             rest_timer.as_mut().reset(Instant::now() + self.settings.waits.rest_after);
-        }
-    }
-
-    /// Ready when an idle connection outside hyper ends. Its timer fires sooner the first time: if a request waits by then,
-    /// it does not keep the timer.
-    pub(super) fn poll_idle_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Waits { rest_after, idle_timeout } = self.settings.waits;
-        let timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep(rest_after.min(idle_timeout))));
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            let end = self.idle_since + idle_timeout;
-            if Instant::now() >= end {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(end);
         }
     }
 

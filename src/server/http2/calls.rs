@@ -18,6 +18,7 @@ use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use crate::server::connection_limits::{ConnectionLimits, refusal};
+use crate::upstream::Pinned;
 
 /// The service of a connection.
 pub(super) struct Calls<M> {
@@ -64,7 +65,8 @@ where
         if let Some(limit) = exceeded {
             self.limited.reached(limit, Some(&self.info.peer));
         }
-        let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
+        let (raw_headers, pinned) = (RawHeaders::default(), Pinned::default());
+        let info = ConnectInfo { patience, raw_headers, pinned, ..self.info.clone() };
         Calling {
             // Not here: hyper may have read in one go that an earlier request was given up, and this one. The earlier one's
             // future, woken before, is polled and dropped before.

@@ -98,7 +98,9 @@ where
     pub(super) fn change(&mut self, stage: EndingStage) {
         match stage {
             EndingStage::Serving => {}
-            EndingStage::Moving | EndingStage::Leaving | EndingStage::Ending => self.leave(),
+            EndingStage::Moving | EndingStage::Leaving | EndingStage::Ending | EndingStage::Cut => {
+                self.leave();
+            }
         }
     }
 

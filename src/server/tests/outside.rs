@@ -20,6 +20,47 @@ async fn one_connection_waits_again_and_again() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_gives_up_its_service_and_keeps_its_logins() {
+    let pinned = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&pinned);
+    let server = Running::start_each(settings(), move |info: ConnectInfo| {
+        seen.lock().unwrap().push((info.peer, info.pinned));
+        service_fn(|request| Box::pin(hello(request)))
+    });
+    let mut client = server.connect().await;
+    // It may be asked again before it rests.
+    let asks = async {
+        while pinned.lock().unwrap().len() < 3 {
+            assert!(client.ask(POLL).await.ends_with("hello"))
+        }
+    };
+    timeout(PATIENCE, asks).await.expect("it rests");
+    let (peer, first) = pinned.lock().unwrap()[0].clone();
+    for (again, pinned) in &*pinned.lock().unwrap() {
+        assert!(*again == peer && pinned.is_same(&first));
+    }
+    let metrics = server.metrics.render();
+    assert!(metrics.contains("polliwog_connections{listener=\"default\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("polliwog_connections_accepted_total{listener=\"default\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_rest_does_not_renew_what_a_connection_may_serve() {
+    let mut settings = settings();
+    settings.limits.connection_requests = 20;
+    let server = Running::start(settings, hello);
+    let mut client = server.connect().await;
+    for _ in 1..20 {
+        let answer = client.ask(POLL).await;
+        assert!(answer.ends_with("hello") && !answer.contains("Connection: close"), "{answer}");
+        // Some of them rest before the next request.
+        tokio::task::yield_now().await;
+    }
+    client.write(POLL).await;
+    assert!(client.rest().await.contains("\r\nConnection: close\r\n"));
+}
+
+#[tokio::test]
 async fn what_comes_behind_a_request_that_waits_is_answered_behind_it() {
     let release = Arc::new(Notify::new());
     let waiting = Arc::clone(&release);

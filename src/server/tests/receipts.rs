@@ -10,7 +10,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::duplex::{RawHeaders, Receipt, Settle, Socket};
-use crate::server::http1::{Http, Http1Settings, Waits};
+use crate::server::http1::{About, Http, Http1Settings, Waits};
 use crate::transport::Body;
 
 /// Where receipts report.
@@ -88,7 +88,8 @@ async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Carried>, A
 pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     let builder = hyper::server::conn::http1::Builder::new();
     let waits = Waits { rest_after: Duration::ZERO, idle_timeout: Duration::from_mins(1) };
-    let settings = Arc::new(Http1Settings { builder, waits, limits: ConnectionLimits::default() });
+    let about = About { listener: "".into(), secure: false, half_close_timeout: Duration::ZERO };
+    let settings = Arc::new(Http1Settings { builder, waits, limits: ConnectionLimits::default(), about });
     TaskTracker::new().spawn(Http::new(settings, duplex, service, RawHeaders::default()));
 }
 

@@ -25,7 +25,8 @@ async fn a_client_that_trusts_the_certificate_is_served() {
     for _ in 0..2 {
         assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
     }
-    assert_eq!(*infos.lock().unwrap(), [true]);
+    // It is made again for a connection that was idle.
+    assert!(infos.lock().unwrap().iter().all(|secure| *secure));
 }
 
 #[tokio::test]

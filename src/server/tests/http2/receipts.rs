@@ -31,6 +31,7 @@ async fn serve(carrier: Carrier, len: usize, window: u32) -> (Frames<Carried>, A
         patience,
         listener: "test".into(),
         raw_headers: RawHeaders::default(),
+        pinned: crate::upstream::Pinned::default(),
     };
     TaskTracker::new().spawn(Http2::new(
         Arc::new(make),

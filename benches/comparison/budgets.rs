@@ -138,6 +138,20 @@ pub(crate) const BUDGETS: &[Budget] = &[
         stretch: Some(4.0),
     },
     Budget {
+        operation: Operation::Held,
+        peer: Peer::Tls,
+        against: Against::Itself,
+        limit: 19.0,
+        stretch: None,
+    },
+    Budget {
+        operation: Operation::Connection,
+        peer: Peer::Own,
+        against: Against::Itself,
+        limit: 1.2,
+        stretch: None,
+    },
+    Budget {
         operation: Operation::Parked(Receiver::EngineIo),
         peer: Peer::Mux,
         against: Against::Itself,

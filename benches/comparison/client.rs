@@ -96,7 +96,7 @@ pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow
 }
 
 /// Returns a browser's request.
-fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> {
+pub(crate) fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> {
     let about_body = match (method, body.len()) {
         ("POST", 0) => "Content-Length: 0\r\n".into(),
         ("POST", len) => {

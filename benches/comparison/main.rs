@@ -15,6 +15,7 @@ mod figures;
 mod frame;
 mod hold;
 mod hyper;
+mod idle;
 mod line;
 mod load;
 mod measure;
@@ -27,6 +28,7 @@ mod peer;
 mod process;
 mod receiver;
 mod report;
+mod secured;
 mod serve;
 mod settings;
 mod stream;
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["--bench", "serve", ref words @ ..] => own_server::run(words),
         ["--bench", "hold", ref words @ ..] => hold::run(words),
+        ["--bench", "idle", ref words @ ..] => idle::run(words),
         ["million", count, "--bench"] => million::run(count),
         // A test runner starts it without that flag, and there are no tests here.
         ref words if !words.contains(&"--bench") => Ok(()),
@@ -163,12 +166,19 @@ impl Arguments {
     fn effort(&self) -> Effort {
         if self.quick {
             let time = Duration::from_millis(300);
-            return Effort { warm_up: time, time, waiting: self.sessions.min(500), counted: 640 };
+            return Effort {
+                warm_up: time,
+                time,
+                waiting: self.sessions.min(500),
+                connections: 2000,
+                counted: 640,
+            };
         }
         Effort {
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs_f64(self.seconds),
             waiting: self.sessions,
+            connections: 100_000,
             counted: 6400,
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::open_web_socket;
 use crate::figures::Figure;
 use crate::frame;
+use crate::idle;
 use crate::line::Line;
 use crate::load::{Load, Work};
 use crate::memory;
@@ -27,6 +28,8 @@ pub(crate) struct Effort {
     pub(crate) time: Duration,
     /// How many sessions are opened for their memory.
     pub(crate) waiting: usize,
+    /// How many connections without sessions are opened for theirs.
+    pub(crate) connections: usize,
     pub(crate) counted: u64,
 }
 
@@ -49,6 +52,7 @@ pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) ->
                 memory::measure(memory::Kind::Parked(receiver), peer, effort.waiting).await.map(alone)
             }
             Operation::Held => memory::measure(memory::Kind::Held, peer, effort.waiting).await.map(alone),
+            Operation::Connection => idle::measure(peer, effort.connections).await.map(alone),
             Operation::Idle => memory::measure(memory::Kind::Idle, peer, effort.waiting).await.map(alone),
             Operation::PushInstructions(_) | Operation::PostInstructions(_) => {
                 instructions(operation, peer, effort).await.map(alone)

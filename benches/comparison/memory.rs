@@ -12,6 +12,7 @@ use crate::line::Line;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::receiver::Receiver;
+use crate::secured;
 use crate::subject::{Subject, Under};
 use crate::words::Answering;
 
@@ -27,17 +28,48 @@ pub(crate) enum Kind {
 /// Kilobytes of resident memory for each session.
 pub(crate) async fn measure(kind: Kind, peer: Peer, sessions: usize) -> anyhow::Result<f64> {
     let subject = Subject::start(peer, Answering::Silent, Under::Nothing).await?;
+    if peer == Peer::Tls {
+        return secured(&subject, sessions).await;
+    }
     // Memory that the first few sessions touch belongs to the program.
     let _first = open_all(kind, peer, subject.address, 0..FIRST).await?;
     sleep(SETTLE).await;
     let before = resident(&subject)?;
     let _rest = open_all(kind, peer, subject.address, FIRST..FIRST + sessions).await?;
     sleep(REST).await;
-    let bytes = u32::try_from((resident(&subject)? - before) / 1000)?;
-    Ok(f64::from(bytes) / f64::from(u32::try_from(sessions)?))
+    per_session(resident(&subject)? - before, sessions)
 }
 
-fn resident(subject: &Subject) -> anyhow::Result<i64> {
+/// The same for sessions over TLS.
+async fn secured(subject: &Subject, sessions: usize) -> anyhow::Result<f64> {
+    let connector = secured::connector(&subject.folder)?;
+    let mut held = Vec::new();
+    let (mut before, mut opening) = (0, JoinSet::new());
+    for number in 0..FIRST + sessions {
+        if number == FIRST {
+            sleep(SETTLE).await;
+            before = resident(subject)?;
+        }
+        if opening.len() == AT_ONCE
+            && let Some(opened) = opening.join_next().await
+        {
+            held.push(opened??);
+        }
+        let (connector, server) = (connector.clone(), subject.address);
+        opening.spawn_local(async move { secured::hold(&connector, server, number).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        held.push(opened??);
+    }
+    sleep(REST).await;
+    per_session(resident(subject)? - before, sessions)
+}
+
+pub(crate) fn per_session(bytes: i64, sessions: usize) -> anyhow::Result<f64> {
+    Ok(f64::from(u32::try_from(bytes / 1000)?) / f64::from(u32::try_from(sessions)?))
+}
+
+pub(crate) fn resident(subject: &Subject) -> anyhow::Result<i64> {
     subject.processes.iter().map(Process::memory).sum()
 }
 
@@ -82,8 +114,8 @@ async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyh
     }
 }
 
-const FIRST: usize = 200;
+pub(crate) const FIRST: usize = 200;
 const AT_ONCE: usize = 32;
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 /// The allocator returns pages that were unused for ten seconds.
-const REST: Duration = Duration::from_secs(12);
+pub(crate) const REST: Duration = Duration::from_secs(12);

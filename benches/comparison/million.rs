@@ -132,7 +132,7 @@ impl Shard {
     async fn open(site: &Site, first: usize, count: usize) -> anyhow::Result<Self> {
         let address = site.ports.reserve()?;
         let settings =
-            settings::polliwog(address, site.ports.reserve()?, site.backend.address(), BackSide::Mux);
+            settings::polliwog(address, site.ports.reserve()?, site.backend.address(), BackSide::Mux, "");
         let file = site.folder.write(&format!("{first}.toml"), &settings)?;
         let binary = std::env::var_os("POLLIWOG_BIN").context("POLLIWOG_BIN names no proxy")?;
         let mut front = Process::spawn(Core::Any, &binary, &["run".into(), "--config".into(), file.into()])?;

@@ -20,6 +20,8 @@ pub(crate) enum Operation {
     Parked(Receiver),
     /// A polling session with both connections of its client.
     Held,
+    /// A connection of a client that has no session.
+    Connection,
     Idle,
     /// A push, with so many sessions in turn.
     Grown(usize),
@@ -60,6 +62,7 @@ impl Section {
                 Operation::Parked(Receiver::Xhr),
                 Operation::Parked(Receiver::EventSource),
                 Operation::Idle,
+                Operation::Connection,
             ],
             Self::Growth => &[
                 Operation::Grown(FEW),
@@ -95,6 +98,7 @@ impl Operation {
             Self::Parked(Receiver::EngineIo) => "memory of a parked poll alone".into(),
             Self::Parked(receiver) => format!("memory of {}", receiver.name()),
             Self::Idle => "memory of an idle WebSocket".into(),
+            Self::Connection => "memory of an idle connection without a session".into(),
             Self::Grown(sessions) => format!("push, {sessions} sessions in turn"),
             Self::PushInstructions(Receiver::EngineIo) => "instructions of a push".into(),
             Self::PushInstructions(receiver) => format!("instructions of a push to {}", receiver.name()),
@@ -112,7 +116,7 @@ impl Operation {
             | Self::WebSocket(_)
             | Self::Grown(_) => "CPU, us",
             Self::Latency => "us",
-            Self::Parked(_) | Self::Held | Self::Idle => "kB",
+            Self::Parked(_) | Self::Held | Self::Connection | Self::Idle => "kB",
             Self::PushInstructions(_) | Self::PostInstructions(_) => "instructions",
         }
     }
@@ -127,6 +131,7 @@ impl Operation {
             | Self::WebSocket(_)
             | Self::Grown(_) => 2,
             Self::Latency | Self::Parked(_) | Self::Held | Self::Idle => 1,
+            Self::Connection => 2,
             Self::PushInstructions(_) | Self::PostInstructions(_) => 0,
         }
     }
@@ -136,7 +141,7 @@ impl Operation {
             Self::Push(receiver) | Self::Parked(receiver) | Self::PushInstructions(receiver) => {
                 Work::Push(receiver)
             }
-            Self::Grown(_) | Self::Held => Work::Push(Receiver::EngineIo),
+            Self::Grown(_) | Self::Held | Self::Connection => Work::Push(Receiver::EngineIo),
             Self::Post(receiver) | Self::PostInstructions(receiver) => Work::Post(receiver),
             Self::Echo | Self::Spread => Work::Echo,
             Self::WebSocket(outstanding) => Work::WebSocket(outstanding),
@@ -148,10 +153,19 @@ impl Operation {
         match self {
             Self::Push(Receiver::EngineIo)
             | Self::Post(Receiver::EngineIo)
-            | Self::Parked(Receiver::EngineIo)
-            | Self::Held => {
+            | Self::Parked(Receiver::EngineIo) => {
                 &[Peer::Mux, Peer::Own, Peer::Hyper, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode]
             }
+            Self::Held => &[
+                Peer::Mux,
+                Peer::Own,
+                Peer::Tls,
+                Peer::Hyper,
+                Peer::EngineIoxide,
+                Peer::Node,
+                Peer::NginxBeforeNode,
+            ],
+            Self::Connection => &[Peer::Own, Peer::Nginx, Peer::Haproxy],
             Self::Push(Receiver::Xhr) | Self::Post(_) | Self::Parked(Receiver::Xhr) => {
                 &[Peer::Mux, Peer::Own, Peer::SockJsNode, Peer::Pushpin]
             }
@@ -207,6 +221,7 @@ impl Operation {
             | Self::Held
             | Self::PushInstructions(Receiver::EngineIo)
             | Self::PostInstructions(Receiver::EngineIo) => &[Peer::Hyper, Peer::EngineIoxide],
+            Self::Connection => &[Peer::Nginx, Peer::Haproxy],
             Self::PushInstructions(_) | Self::PostInstructions(_) => &[],
         }
     }
@@ -224,6 +239,7 @@ impl Operation {
             | Self::WebSocket(_)
             | Self::Latency
             | Self::Held
+            | Self::Connection
             | Self::Idle
             | Self::Grown(_) => {
                 return None;

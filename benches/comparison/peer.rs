@@ -13,6 +13,8 @@ pub(crate) enum Peer {
     Mux,
     /// As [`Own`](Self::Own), and WebSocket clients are bridged too.
     Framed,
+    /// As [`Own`](Self::Own), with clients that speak TLS.
+    Tls,
     /// Three nodes of Polliwog on one core, with upstreams as [`Own`](Self::Own).
     Three,
     /// The same with upstreams as [`Mux`](Self::Mux).
@@ -36,6 +38,7 @@ impl Peer {
         Self::Own,
         Self::Mux,
         Self::Framed,
+        Self::Tls,
         Self::Three,
         Self::ThreeMux,
         Self::Hyper,
@@ -54,6 +57,7 @@ impl Peer {
             Self::Own => "Polliwog, upstreams of their own",
             Self::Mux => "Polliwog, one mux upstream",
             Self::Framed => "Polliwog, bridged (`relay = false`)",
+            Self::Tls => "Polliwog, TLS, upstreams of their own",
             Self::Three => "Polliwog, three nodes, upstreams of their own",
             Self::ThreeMux => "Polliwog, three nodes, a mux upstream each",
             Self::Hyper => "hyper alone",
@@ -74,6 +78,7 @@ impl Peer {
             Self::Own => "own upstream",
             Self::Mux => "mux",
             Self::Framed => "bridged",
+            Self::Tls => "TLS, own upstream",
             Self::Three => "three nodes, own upstream",
             Self::ThreeMux => "three nodes, mux",
             Self::Hyper => "hyper",
@@ -93,7 +98,7 @@ impl Peer {
     /// There is none.
     pub(crate) fn version(self) -> anyhow::Result<String> {
         match self {
-            Self::Own | Self::Mux | Self::Framed | Self::Three | Self::ThreeMux => {
+            Self::Own | Self::Mux | Self::Framed | Self::Tls | Self::Three | Self::ThreeMux => {
                 Ok(concat!("Polliwog ", env!("CARGO_PKG_VERSION")).into())
             }
             Self::Hyper => locked("hyper"),

@@ -107,6 +107,7 @@ const fn missing(operation: Operation) -> Option<&'static str> {
         | Operation::Parked(Receiver::Xhr)
         | Operation::WebSocket(_)
         | Operation::Latency
+        | Operation::Connection
         | Operation::Idle
         | Operation::Grown(_)
         | Operation::PushInstructions(_)

@@ -17,11 +17,12 @@ pub(crate) fn polliwog(
     admin: SocketAddr,
     backend: SocketAddr,
     back_side: BackSide,
+    tls: &str,
 ) -> String {
     let (kind, plain) = if back_side == BackSide::Mux { ("mux", "mux") } else { ("engine.io", "websocket") };
     let relay = back_side != BackSide::Framed;
     format!(
-        "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n\
+        "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n{tls}\
          [admin]\nlisten = \"{admin}\"\n\
          [log]\nlevel = \"error\"\n\
          [defaults]\nping_interval = \"10m\"\nping_timeout = \"10m\"\nstall_timeout = \"10m\"\nrelay = {relay}\n\

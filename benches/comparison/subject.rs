@@ -10,6 +10,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use crate::backend::Backend;
 use crate::peer::Peer;
 use crate::process::{Core, Folder, Ports, Process};
+use crate::secured;
 use crate::settings::{self, BackSide};
 use crate::stream::send;
 use crate::words::Answering;
@@ -63,6 +64,7 @@ impl Subject {
             Peer::Own => started.polliwog(BackSide::Own).await,
             Peer::Mux => started.polliwog(BackSide::Mux).await,
             Peer::Framed => started.polliwog(BackSide::Framed).await,
+            Peer::Tls => started.secured().await,
             Peer::Three => started.nodes(BackSide::Own).await,
             Peer::ThreeMux => started.nodes(BackSide::Mux).await,
             Peer::Hyper => started.own_server("hyper").await,
@@ -91,7 +93,17 @@ struct Starting {
 impl Starting {
     async fn polliwog(self, back_side: BackSide) -> anyhow::Result<Subject> {
         let backend = Backend::start(self.answering)?;
-        let settings = settings::polliwog(self.address, self.ports.reserve()?, backend.address(), back_side);
+        let settings =
+            settings::polliwog(self.address, self.ports.reserve()?, backend.address(), back_side, "");
+        let process = self.run_polliwog("config.toml", &settings).await?;
+        Ok(self.before(backend, vec![process]))
+    }
+
+    /// Returns one whose clients speak TLS.
+    async fn secured(self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.answering)?;
+        let (admin, tls) = (self.ports.reserve()?, secured::certify(&self.folder)?);
+        let settings = settings::polliwog(self.address, admin, backend.address(), BackSide::Own, &tls);
         let process = self.run_polliwog("config.toml", &settings).await?;
         Ok(self.before(backend, vec![process]))
     }
@@ -110,7 +122,7 @@ impl Starting {
             }
             addresses.push(self.address);
             let admin = self.ports.reserve()?;
-            let settings = settings::polliwog(self.address, admin, backend.address(), back_side);
+            let settings = settings::polliwog(self.address, admin, backend.address(), back_side, "");
             let settings = format!("{}{settings}", settings::cluster(&peers, node));
             processes.push(self.run_polliwog(&format!("node{node}.toml"), &settings).await?);
         }

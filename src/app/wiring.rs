@@ -130,6 +130,11 @@ impl Wiring {
         let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
         let meter = self.metrics.route(&route.path, &route.upstream);
         let refusals = Arc::new(Refusals::of(&route.path));
+        let gate = match before.map(|served| &served.handler) {
+            Some(Handler::Forward(before)) => Arc::clone(&before.gate),
+            Some(Handler::Gateway { .. } | Handler::Demux(_)) | None => Arc::default(),
+        };
+        gate.limit(route.requests);
         let forward = |path| {
             Arc::new(Forward {
                 upstream: Arc::clone(upstream),
@@ -140,6 +145,8 @@ impl Wiring {
                 meter: meter.clone(),
                 refusals: Arc::clone(&refusals),
                 budget: self.registry.budget().clone(),
+                gate: Arc::clone(&gate),
+                limits: self.limits.clone(),
             })
         };
         if route.dialect == HTTP {

@@ -88,6 +88,8 @@ pub(super) fn read(
             permessage_deflate,
             request_headers,
             response_headers,
+            requests,
+            body,
             via,
         } = defaults.overridden_by(&table);
         if let Some(dialect) = dialect {
@@ -125,6 +127,8 @@ pub(super) fn read(
                 permessage_deflate,
                 request_headers,
                 response_headers,
+                requests,
+                body,
                 via,
                 mux,
                 session,

@@ -15,10 +15,15 @@ pub fn means_nothing(key: &str, dialect: &str) -> bool {
         Some(kind) => (has(kind.keys), kind.idle),
         None => (false, SERVED.iter().find(|(name, _)| *name == dialect).map_or(&[][..], |(_, idle)| *idle)),
     };
-    let is_anothers = DIALECTS.iter().any(|kind| has(kind.keys)) || key == "mux" && dialect != "mux";
+    let is_anothers = DIALECTS.iter().any(|kind| has(kind.keys))
+        || key == "mux" && dialect != "mux"
+        || FORWARDED.contains(&key) && dialect != "http";
     !own && (is_anothers || idle.contains(&key))
 }
 
+/// The keys of a route whose requests are forwarded.
+const FORWARDED: [&str; 6] =
+    ["max_requests", "queue", "queue_timeout", "max_body", "min_body_rate", "body_timeout"];
 /// What a route can say beside a dialect that makes sessions, with the keys that mean nothing there.
 const SERVED: [(&str, &[&str]); 2] = [
     // Its sessions' clients are another proxy's; that none is relayed, a route may say.

@@ -9,11 +9,13 @@ use super::networks;
 use super::row::{Row, read_rows, row};
 use super::speech;
 use super::table::Table;
+use super::upstreams::{QUEUE_MAX, SESSIONS_MAX};
 use super::values::{GB, HOUR, MS, count, duration, flag, origin, size, word};
 use crate::dialect;
 use crate::networks::Networks;
 use crate::service::{Cors, HeaderRules};
 use crate::session::{Bind, Settings};
+use crate::upstream::{BodyLimits, RequestLimits};
 
 /// The keys of `[defaults]` that are no dialect's own; a route may hold them as well.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -64,6 +66,18 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
         |table, key, defaults| table.set(key, &mut defaults.request_headers, header_rules::rules)),
     row(Section::Defaults, "response_headers", Type::Table, Shown::Example("{ Server = \"\" }"), "headers to set on responses; \"\" removes",
         |table, key, defaults| table.set(key, &mut defaults.response_headers, header_rules::rules)),
+    row(Section::Defaults, "max_requests", Type::Count, Shown::Default("4_000"), "most forwarded requests at once; 0: no limit",
+        |table, key, defaults| if let Some(max) = table.value(key, count(0..=SESSIONS_MAX)) { defaults.requests.max = (max > 0).then_some(max); }),
+    row(Section::Defaults, "queue", Type::Count, Shown::Default("100"), "most that wait beyond it; others get 503",
+        |table, key, defaults| table.set(key, &mut defaults.requests.queue, count(0..=QUEUE_MAX))),
+    row(Section::Defaults, "queue_timeout", Type::Duration, Shown::Default("\"5s\""), "longest such wait; then clients get 503",
+        |table, key, defaults| table.set(key, &mut defaults.requests.queue_timeout, duration(MS..=HOUR))),
+    row(Section::Defaults, "max_body", Type::Size, Shown::Default("\"256MB\""), "largest body of a forwarded request; beyond it 413; 0: no limit",
+        |table, key, defaults| if let Some(max) = table.value(key, size(0..=1000 * GB)) { defaults.body.max = (max > 0).then_some(max); }),
+    row(Section::Defaults, "min_body_rate", Type::Size, Shown::Default("240"), "fewest bytes a second, over 10 s; below it 408; 0: no limit",
+        |table, key, defaults| table.set(key, &mut defaults.body.min_rate, size(0..=GB))),
+    row(Section::Defaults, "body_timeout", Type::Duration, Shown::Default("\"30m\""), "longest time of such a body until its response begins; then 408",
+        |table, key, defaults| table.set(key, &mut defaults.body.timeout, duration(MS..=24 * HOUR))),
     row(Section::Defaults, "via", Type::Flag, Shown::Default("true"), "add Via to requests; some backends then do not compress",
         |table, key, defaults| table.set(key, &mut defaults.via, flag)),
 ];
@@ -80,6 +94,8 @@ pub(super) struct Defaults {
     pub(super) permessage_deflate: Option<usize>,
     pub(super) request_headers: HeaderRules,
     pub(super) response_headers: HeaderRules,
+    pub(super) requests: RequestLimits,
+    pub(super) body: BodyLimits,
     pub(super) via: bool,
 }
 
@@ -95,6 +111,8 @@ impl Default for Defaults {
             permessage_deflate: None,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
+            requests: RequestLimits { max: Some(4000), ..RequestLimits::default() },
+            body: BodyLimits::default(),
             via: true,
         }
     }

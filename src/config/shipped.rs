@@ -209,7 +209,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
     for key in KEYS.iter().filter(|key| key.section == Section::Defaults) {
         let changed = match key.shown.value() {
             "true" => "false",
-            "10_000" => "7",
+            "10_000" | "4_000" | "100" | "240" => "7",
             "[]" if ["allow", "deny"].contains(&key.name) => "['10.0.0.0/8']",
             "[]" => "['https://example.org']",
             "\"mirror\"" => "'off'",
@@ -229,10 +229,12 @@ fn a_route_may_hold_every_key_of_the_defaults() {
         let line = format!("{} = {changed}", key.name);
         // A key of one dialect's own stands beside that alone.
         let owner = DIALECTS.iter().find(|kind| kind.keys.iter().any(|own| own.name == key.name));
+        let is_forwards = key.dialects().is_some_and(|all| all == ["http"]);
+        let other = if is_forwards { "http" } else { "engine.io" };
         let parse = |text: &str| {
             parse(&text.replace(
                 "dialect = 'engine.io'",
-                &format!("dialect = '{}'", owner.map_or("engine.io", |kind| kind.name)),
+                &format!("dialect = '{}'", owner.map_or(other, |kind| kind.name)),
             ))
         };
         let (route, defaults) = (bare_with(Section::Route, &line), bare_with(Section::Defaults, &line));

@@ -89,12 +89,12 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(SESSIONS, "which has no sessions",
         row(Section::Upstream, "max_sessions", Type::Count, Shown::Example("1000"), "most sessions at each address; unset: no limit",
             |table, key, upstream| upstream.settings.limits.max_sessions = table.value(key, count(1..=SESSIONS_MAX)))),
-    only(SESSIONS, "which has no sessions",
-        row(Section::Upstream, "queue", Type::Count, Shown::Default("100"), "most handshakes that wait while all addresses are full",
-            |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue, count(0..=QUEUE_MAX)))),
-    only(SESSIONS, "which has no sessions",
-        row(Section::Upstream, "queue_timeout", Type::Duration, Shown::Default("\"5s\""), "longest such wait; then, and beyond the queue, clients get 503",
-            |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue_timeout, duration(MS..=HOUR)))),
+    row(Section::Upstream, "max_requests", Type::Count, Shown::Example("1000"), "most forwarded requests at once to it; unset: no limit",
+        |table, key, upstream| upstream.settings.limits.max_requests = table.value(key, count(1..=SESSIONS_MAX))),
+    row(Section::Upstream, "queue", Type::Count, Shown::Default("100"), "most handshakes, and requests, that wait while it is full",
+        |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue, count(0..=QUEUE_MAX))),
+    row(Section::Upstream, "queue_timeout", Type::Duration, Shown::Default("\"5s\""), "longest such wait; then, and beyond the queue, clients get 503",
+        |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue_timeout, duration(MS..=HOUR))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "check", Type::Table, Shown::Example("{ path = \"/healthz\" }"), "how each address is checked; unset: only by its use",
             |table, key, upstream| check::read(table, key, &mut upstream.settings))),
@@ -218,11 +218,12 @@ fn balance(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     (upstream.settings.balance, upstream.settings.hash) = (balance, hash);
 }
 
-/// Reads a key that means something only if the number of sessions is limited.
+/// Reads a key that means something only if the number of sessions or requests is limited.
 fn limited<T>(table: &Table<'_>, key: &'static str, place: &mut T, read: impl Fn(&Node) -> Result<T, Wrong>) {
     table.set(key, place, read);
-    if table.get(key).is_some() && table.get("max_sessions").is_none() {
-        table.report_idle(key, "without max_sessions".to_owned());
+    if table.get(key).is_some() && ["max_sessions", "max_requests"].iter().all(|max| table.get(max).is_none())
+    {
+        table.report_idle(key, "without max_sessions or max_requests".to_owned());
     }
 }
 
@@ -288,9 +289,9 @@ fn report_idle(table: &Table<'_>, kind: &str) {
 }
 
 /// More than one process holds.
-const SESSIONS_MAX: usize = 10_000_000;
+pub(super) const SESSIONS_MAX: usize = 10_000_000;
 /// Each that waits holds a connection.
-const QUEUE_MAX: usize = 1_000_000;
+pub(super) const QUEUE_MAX: usize = 1_000_000;
 
 fn kind(node: &Node) -> Result<Kind, Wrong> {
     let kind = word(&KINDS, &[])(node).map_err(|wrong| {

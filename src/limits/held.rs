@@ -26,6 +26,12 @@ pub struct HeldSession {
     _client: Option<Held>,
 }
 
+/// A tunnel.
+#[derive(Debug)]
+pub struct HeldTunnel {
+    _all: Held,
+}
+
 impl Count {
     /// Takes one more, if there are fewer than `max`.
     pub(super) fn take(&self, max: usize) -> Option<Held> {
@@ -44,6 +50,12 @@ impl HeldConnection {
     pub(super) fn is_of(&mut self, client: Option<Held>) -> bool {
         self.client = client;
         self.client.is_some()
+    }
+}
+
+impl HeldTunnel {
+    pub(super) const fn new(all: Held) -> Self {
+        Self { _all: all }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::limited::{Limit, Limited};
 pub use client::Client;
 use client::is_private;
 use held::Count;
-pub use held::{HeldConnection, HeldSession};
+pub use held::{HeldConnection, HeldSession, HeldTunnel};
 pub use settings::Settings;
 
 /// What clients may take, and have taken.
@@ -36,6 +36,7 @@ pub struct Limits(Arc<Inner>);
 struct Inner {
     rules: ArcSwap<Rules>,
     connections: Count,
+    tunnels: Count,
     handshakes: Mutex<Bucket>,
     clients: Cache<Client, Arc<Counts>, foldhash::quality::RandomState>,
     limited: Limited,
@@ -72,6 +73,7 @@ impl Limits {
         Self(Arc::new(Inner {
             rules: ArcSwap::from_pointee(Rules { settings, trusted: trusted.to_vec() }),
             connections: Count::default(),
+            tunnels: Count::default(),
             handshakes: Mutex::default(),
             clients: clients.build_with_hasher(foldhash::quality::RandomState::default()),
             limited,
@@ -120,6 +122,15 @@ impl Limits {
         }
         self.0.limited.reached(Limit::ClientConnections, Some(&client));
         Err(client)
+    }
+
+    /// Counts a tunnel; `None` if there are too many.
+    pub fn tunnel(&self) -> Option<HeldTunnel> {
+        let held = self.0.tunnels.take(self.0.rules.load().settings.max_tunnels);
+        if held.is_none() {
+            self.0.limited.reached(Limit::MaxTunnels, None);
+        }
+        held.map(HeldTunnel::new)
     }
 
     /// Counts a handshake.

@@ -9,6 +9,8 @@ pub struct Settings {
     pub client_connections: usize,
     /// The maximum of sessions of one client.
     pub client_sessions: usize,
+    /// The maximum of tunnels: connections of forwarded requests that have switched protocols.
+    pub max_tunnels: usize,
     /// How many sessions may begin in a second, once ten times as many have begun at once.
     pub handshakes_per_second: usize,
     /// The same for one client.
@@ -35,6 +37,7 @@ impl Settings {
             max_connections,
             client_connections: max_connections.div_ceil(Self::SHARE),
             client_sessions: max_sessions.div_ceil(Self::SHARE),
+            max_tunnels: max_sessions,
             handshakes_per_second: HANDSHAKES,
             client_handshakes_per_second: HANDSHAKES.div_ceil(Self::RATE_SHARE),
             count_private: false,
@@ -49,6 +52,7 @@ impl Default for Settings {
             max_connections: Self::NONE,
             client_connections: Self::NONE,
             client_sessions: Self::NONE,
+            max_tunnels: Self::NONE,
             handshakes_per_second: Self::NONE,
             client_handshakes_per_second: Self::NONE,
             count_private: false,

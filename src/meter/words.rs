@@ -71,6 +71,16 @@ words! {
         MemoryMax = "memory_max",
         /// Connections from addresses that a listener does not let in.
         Deny = "deny",
+        /// Tunnels in all.
+        MaxTunnels = "max_tunnels",
+        /// Forwarded requests at once, of a route or to an upstream.
+        MaxRequests = "max_requests",
+        /// The length of a forwarded request's body.
+        MaxBody = "max_body",
+        /// The rate of a forwarded request's body.
+        MinBodyRate = "min_body_rate",
+        /// The time of a forwarded request's body.
+        BodyTimeout = "body_timeout",
         /// The time of a TLS handshake.
         TlsTimeout = "tls_timeout",
         /// The time of a request's header.

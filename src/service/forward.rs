@@ -21,14 +21,19 @@ use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, unavailabl
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
-use crate::address::TrustedProxy;
+use crate::address::{RemoteAddress, TrustedProxy};
 use crate::budget::{Budget, Charge};
 use crate::client_body::ClientBody;
+use crate::limited::Limit;
+use crate::limits::Limits;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
+use crate::transport::polling::discard;
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, ClientUpgrade, tunnel};
-use crate::upstream::{ForwardError, ForwardRequest, Forwarded, InUse, Pinned, is_login};
+use crate::upstream::{
+    ForwardError, ForwardRequest, Forwarded, Gate, InUse, Overcrowded, Pass, Pinned, TooSlow, is_login,
+};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
@@ -49,6 +54,10 @@ pub struct Forward {
     pub refusals: Arc<Refusals>,
     /// Counts what their bodies hold.
     pub budget: Budget,
+    /// How many of them are under way at once.
+    pub gate: Arc<Gate>,
+    /// How many of them become tunnels, and what counts the limits that are reached.
+    pub limits: Limits,
 }
 
 /// The path that the backend sees.
@@ -90,12 +99,29 @@ impl Forward {
             return unavailable(SHORT_OF_MEMORY);
         }
         let Connection { client, patience, pinned, .. } = connection;
-        let under_way =
-            UnderWay::new(self.tracker.token(), Arc::clone(&self.upstream), patience, self.meter.clone());
+        if route.body.max.is_some_and(|max| body.size_hint().lower() > max as u64) {
+            return self.refuse_large(Some(body), client.peer);
+        }
+        // A drain waits for those that wait in line, too.
+        let token = self.tracker.token();
+        let passes = match self.enter().await {
+            Ok(passes) => passes,
+            Err(Overcrowded) => {
+                self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
+                discard(body.into(), &self.tracker);
+                return unavailable("too many requests are being forwarded\n");
+            }
+        };
+        let upstream = Arc::clone(&self.upstream);
+        let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
+        let tunnel = upgrade.as_ref().map(|_| self.limits.tunnel());
+        if matches!(tunnel, Some(None)) {
+            return unavailable("too many tunnels are open\n");
+        }
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
         let pinned = if client.peer.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
@@ -112,6 +138,7 @@ impl Forward {
             spelling,
             body,
             charge: self.budget.charge(),
+            body_limits: route.body,
             stall_timeout: route.session.stall_timeout,
             pinned,
             is_login,
@@ -122,18 +149,44 @@ impl Forward {
                     let (meter, upstream) = (self.meter.clone(), Arc::clone(&self.upstream));
                     self.tracker.spawn(async move {
                         tunnel::run(client, backend, meter).await;
-                        drop(upstream);
+                        drop((upstream, tunnel));
                     });
                 }
                 respond(answer, under_way, self.budget.charge())
             }
+            Err(ForwardError::TooLarge(rest)) => self.refuse_large(rest.map(|rest| *rest), client.peer),
             Err(error) => {
-                if let ForwardError::Upstream(error) = &error {
-                    self.refusals.note_upstream(error);
+                match &error {
+                    ForwardError::Upstream(error) => self.refusals.note_upstream(error),
+                    ForwardError::ClientTrickles(slow) => {
+                        let limit = match slow {
+                            TooSlow::Trickles => Limit::MinBodyRate,
+                            TooSlow::Late => Limit::BodyTimeout,
+                        };
+                        self.limits.limited().reached(limit, Some(&client.peer));
+                    }
+                    ForwardError::Client(_)
+                    | ForwardError::Path
+                    | ForwardError::ClientSlow(_)
+                    | ForwardError::TooLarge(_) => {}
                 }
                 refuse(&error, route)
             }
         }
+    }
+
+    /// Waits for a place among the requests of the route, and then among those to the upstream.
+    async fn enter(&self) -> Result<[Pass; 2], Overcrowded> {
+        Ok([self.gate.enter().await?, self.upstream.gate().enter().await?])
+    }
+
+    /// Refuses a body, the rest of which is read for a while: the client gets the response only behind it.
+    fn refuse_large(&self, rest: Option<ClientBody>, peer: RemoteAddress) -> Response {
+        self.limits.limited().reached(Limit::MaxBody, Some(&peer));
+        if let Some(rest) = rest {
+            discard(rest.into(), &self.tracker);
+        }
+        plain(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n")
     }
 }
 
@@ -157,7 +210,10 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
     let (status, text) = match error {
         ForwardError::Client(_) => (StatusCode::BAD_REQUEST, "the request body is incomplete\n"),
         ForwardError::Path => (StatusCode::BAD_REQUEST, OUT_OF_ROUTE),
-        ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request body timed out\n"),
+        ForwardError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n"),
+        ForwardError::ClientSlow(_) | ForwardError::ClientTrickles(_) => {
+            (StatusCode::REQUEST_TIMEOUT, "the request body timed out\n")
+        }
         ForwardError::Upstream(error) => return Unreached::new(error).response(),
     };
     plain(status, text)

@@ -12,6 +12,7 @@ use crate::dialect;
 use crate::networks::Networks;
 use crate::route_id::RouteId;
 use crate::session;
+use crate::upstream::{BodyLimits, RequestLimits};
 
 /// One `[[routes]]` entry, with `[defaults]` applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +44,10 @@ pub struct Route {
     pub request_headers: HeaderRules,
     /// The response headers that it sets and removes.
     pub response_headers: HeaderRules,
+    /// How many forwarded requests are under way at once.
+    pub requests: RequestLimits,
+    /// How large and how slow their bodies may be.
+    pub body: BodyLimits,
     /// Whether `Via` is added to requests.
     pub via: bool,
     /// The settings of dialect `mux` only.
@@ -69,6 +74,8 @@ impl Route {
             permessage_deflate: None,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
+            requests: RequestLimits::default(),
+            body: BodyLimits::default(),
             via: true,
             mux: DemuxSettings::default(),
             session: Arc::default(),

@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::budget::Charge;
 use crate::duplex::Patience;
 use crate::meter::{Broken, Meter};
-use crate::upstream::{AnswerBody, AnswerError, InUse};
+use crate::upstream::{AnswerBody, AnswerError, InUse, Pass};
 
 /// A backend's response while it is forwarded to the client.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct UnderWay {
     _token: TaskTrackerToken,
     /// Keeps the upstream from being retired before the response is complete.
     _upstream: Arc<InUse>,
+    /// Its places among those of its route and its upstream.
+    _passes: [Pass; 2],
     /// The patience of the client's connection: tells a stalled client from one that disconnected.
     patience: Patience,
     meter: Meter,
@@ -38,8 +40,14 @@ pub struct UnderWay {
 
 impl UnderWay {
     /// Creates a request that has just arrived.
-    pub fn new(token: TaskTrackerToken, upstream: Arc<InUse>, patience: Patience, meter: Meter) -> Self {
-        Self { _token: token, _upstream: upstream, patience, meter }
+    pub fn new(
+        token: TaskTrackerToken,
+        upstream: Arc<InUse>,
+        passes: [Pass; 2],
+        patience: Patience,
+        meter: Meter,
+    ) -> Self {
+        Self { _token: token, _upstream: upstream, _passes: passes, patience, meter }
     }
 
     fn broke(&self, reason: Broken) {

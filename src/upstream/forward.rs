@@ -14,7 +14,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use hyper_util::rt::TokioIo;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
@@ -25,6 +25,7 @@ use crate::spelling::Spelling;
 use crate::upstream::address::Place;
 use crate::upstream::affinity::{self, Key};
 use crate::upstream::answer::{self, Forwarded, Requested};
+use crate::upstream::body_pace::{BodyLimits, TooSlow};
 use crate::upstream::connector::Connector;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake;
@@ -64,6 +65,8 @@ pub struct ForwardRequest {
     pub body: ClientBody,
     /// Counts what is held of it.
     pub charge: Charge,
+    /// How large and how slow it may be.
+    pub body_limits: BodyLimits,
     /// How long the backend may stop reading the body, or pause in its response.
     pub stall_timeout: Duration,
     /// The backend connections that belong to the client's connection.
@@ -87,6 +90,12 @@ pub enum ForwardError {
     /// The client sent nothing of its body for the time that the backend has for its response: 408.
     #[error("the request body did not arrive within {} ms", .0.as_millis())]
     ClientSlow(Duration),
+    /// The client sends its body too slowly: 408.
+    #[error("the request body is too slow")]
+    ClientTrickles(TooSlow),
+    /// The client's body is too large: 413. What is left of it should be read.
+    #[error("the request body is too large")]
+    TooLarge(Option<Box<ClientBody>>),
 }
 
 impl Forwarder {
@@ -116,6 +125,7 @@ impl Forwarder {
             spelling,
             body,
             charge,
+            body_limits,
             stall_timeout,
             pinned,
             is_login,
@@ -124,7 +134,7 @@ impl Forwarder {
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers, spelling };
         let expectation = head.prepare(&body);
-        let (mut body, watch) = RequestBody::new(body, charge, expectation);
+        let (mut body, watch) = RequestBody::new(body, charge, expectation, body_limits);
         let mut is_again = false;
         let mut place = None;
         loop {
@@ -198,10 +208,17 @@ impl Forwarder {
             let mut answering = pin!(connection.sender.try_send_request(request));
             loop {
                 let due = watch.moved() + self.response_timeout;
+                let look = match watch.check_pace() {
+                    Ok(look) => look.unwrap_or(due),
+                    Err(slow) => return Err(Failure::Client(ForwardError::ClientTrickles(slow))),
+                };
                 tokio::select! {
                     biased;
                     answer = &mut answering => break answer,
-                    () = sleep_until(due) => {}
+                    () = sleep_until(due.min(look)) => {}
+                }
+                if Instant::now() < due {
+                    continue;
                 }
                 // While the body moves, neither side is late.
                 if watch.moved() + self.response_timeout > due {
@@ -224,7 +241,7 @@ impl Forwarder {
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),
-                None => Failure::of(error.into_error()),
+                None => Failure::of(error.into_error(), watch),
             }),
         }
     }
@@ -241,10 +258,16 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(error: hyper::Error) -> Self {
+    fn of(error: hyper::Error, watch: &Watch) -> Self {
         let body = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<BodyError>());
-        if error.is_user() && matches!(body, Some(BodyError::Client(_))) {
-            return Self::Client(ForwardError::Client(error));
+        match body {
+            Some(BodyError::Client(_)) if error.is_user() => {
+                return Self::Client(ForwardError::Client(error));
+            }
+            Some(BodyError::TooLarge) if error.is_user() => {
+                return Self::Client(ForwardError::TooLarge(watch.take_rest().map(Box::new)));
+            }
+            Some(BodyError::Client(_) | BodyError::TooLarge | BodyError::Refused) | None => {}
         }
         Self::Broken(handshake::handle_error(error))
     }

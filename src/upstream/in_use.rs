@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
+use super::gate::Gate;
 use super::pace::Pace;
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::fingerprint::Fingerprint;
 use crate::meter::Dials;
-use crate::upstream::{BuildError, Settings, Upstream, build};
+use crate::upstream::{BuildError, Limits, Settings, Upstream, build};
 
 /// An upstream, and the end of its background tasks once its last owner drops it: the configuration that names it, its
 /// sessions, and its pending requests.
@@ -24,6 +25,7 @@ pub struct InUse {
     files: Vec<Option<Fingerprint>>,
     upstream: Arc<dyn Upstream>,
     pace: Pace,
+    gate: Gate,
     _retire: DropGuard,
 }
 
@@ -44,14 +46,26 @@ impl InUse {
         let upstream =
             build(settings, Background { stop: stop.clone(), ..background.clone() }, dials, budget)?;
         let (name, settings) = (name.to_owned(), settings.clone());
-        let (pace, retire) = (Pace::default(), stop.drop_guard());
-        Ok(Arc::new(Self { name, settings, files, upstream, pace, _retire: retire }))
+        let (pace, gate) = (Pace::default(), Gate::new(settings.limits.requests()));
+        let retire = stop.drop_guard();
+        Ok(Arc::new(Self { name, settings, files, upstream, pace, gate, _retire: retire }))
     }
 
     /// Returns whether these settings, with what their files hold now, make the same upstream, except for its limits.
     pub fn is_made_of(&self, settings: &Settings) -> bool {
         let same = Settings { limits: self.settings.limits, ..settings.clone() };
         self.settings == same && self.files == read(settings)
+    }
+
+    /// Sets its limits from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.gate.limit(limits.requests());
+        self.upstream.limit(limits);
+    }
+
+    /// Returns what forwarded requests pass.
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Returns its name in the configuration.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::body_pace::{BodyLimits, Pace, TooSlow};
 use crate::budget::Charge;
 use crate::client_body::ClientBody;
 
@@ -24,17 +25,24 @@ pub(super) struct RequestBody {
     gate: Option<Pin<Box<dyn Future<Output = Permission> + Send>>>,
     /// Counts the piece that is being written: the next is taken only once there is room for it.
     charge: Option<Charge>,
+    /// How many more bytes it may have.
+    left: u64,
 }
 
 impl RequestBody {
     /// Creates an empty body.
     pub(super) const fn empty() -> Self {
-        Self { incoming: None, watch: None, gate: None, charge: None }
+        Self { incoming: None, watch: None, gate: None, charge: None, left: 0 }
     }
 
     /// Creates a body that flows as soon as the backend reads it or, if the client expects a 100, once the backend
     /// allows it.
-    pub(super) fn new(incoming: ClientBody, charge: Charge, expectation: Expectation) -> (Self, Arc<Watch>) {
+    pub(super) fn new(
+        incoming: ClientBody,
+        charge: Charge,
+        expectation: Expectation,
+        limits: BodyLimits,
+    ) -> (Self, Arc<Watch>) {
         let permission = match expectation {
             Expectation::None => None,
             Expectation::Continue => Some(watch::channel(Permission::None).0),
@@ -44,13 +52,16 @@ impl RequestBody {
             began: Instant::now(),
             moved_ms: AtomicU64::new(0),
             asks_client: AtomicBool::new(false),
+            limits,
+            pace: Mutex::new(Pace::new(incoming.is_end_stream())),
+            rest: Mutex::default(),
             permission,
         });
         let decided = Arc::clone(&watch);
         let gate = expects.then(|| Box::pin(async move { decided.decided().await }) as _);
-        let body =
-            Self { incoming: Some(incoming), watch: Some(Arc::clone(&watch)), gate, charge: Some(charge) };
-        (body, watch)
+        let left = limits.max.map_or(u64::MAX, |max| max as u64);
+        let (incoming, charge, seen) = (Some(incoming), Some(charge), Some(Arc::clone(&watch)));
+        (Self { incoming, watch: seen, gate, charge, left }, watch)
     }
 }
 
@@ -76,10 +87,23 @@ impl Body for RequestBody {
         }
         let this = &mut *self;
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        let polled = Pin::new(incoming).poll_frame(cx);
+        let polled = Pin::new(&mut *incoming).poll_frame(cx);
+        let len = match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+            Poll::Ready(_) | Poll::Pending => 0,
+        };
+        let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || incoming.is_end_stream();
         if let Some(watch) = &this.watch {
-            watch.note(polled.is_pending());
+            watch.note(polled.is_pending(), len as u64, is_over);
         }
+        let Some(left) = this.left.checked_sub(len as u64) else {
+            let rest = this.incoming.take();
+            if let Some(watch) = &this.watch {
+                *watch.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+            }
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        };
+        this.left = left;
         if let (Some(charge), Poll::Ready(Some(Ok(frame)))) = (&mut this.charge, &polled) {
             charge.set(frame.data_ref().map_or(0, Bytes::len));
         }
@@ -107,6 +131,9 @@ pub(super) enum BodyError {
     /// The client's connection broke, or it sent a malformed body.
     #[error("the client's request body is incomplete")]
     Client(#[source] hyper::Error),
+    /// It is larger than its route allows.
+    #[error("the client's request body is too large")]
+    TooLarge,
     /// The backend answered without asking for it, and its response is complete.
     #[error("the backend refused the body")]
     Refused,
@@ -140,6 +167,10 @@ pub(super) struct Watch {
     moved_ms: AtomicU64,
     /// Whether the client's next piece is awaited.
     asks_client: AtomicBool,
+    limits: BodyLimits,
+    pace: Mutex<Pace>,
+    /// What is left of a body that was too large.
+    rest: Mutex<Option<ClientBody>>,
     /// Only if the client asks first.
     permission: Option<watch::Sender<Permission>>,
 }
@@ -172,10 +203,26 @@ impl Watch {
         }
     }
 
-    fn note(&self, pending: bool) {
+    /// Returns what is left of a body that was too large.
+    pub(super) fn take_rest(&self) -> Option<ClientBody> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Returns when to look again; `None` if nothing more of the body is awaited.
+    ///
+    /// # Errors
+    /// The client is too slow.
+    pub(super) fn check_pace(&self) -> Result<Option<Instant>, TooSlow> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.check(&self.limits, self.began, Instant::now())
+    }
+
+    fn note(&self, pending: bool, len: u64, is_over: bool) {
         self.asks_client.store(pending, Ordering::Relaxed);
+        let now = Instant::now();
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).note(pending, len, is_over, now);
         if !pending {
-            let moved = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let moved = u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX);
             self.moved_ms.store(moved, Ordering::Relaxed);
         }
     }

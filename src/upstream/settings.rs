@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 
 use crate::revision::{Protocol, Versions};
 use crate::tls::{Identity, Trust};
-use crate::upstream::{Check, HashBy, MuxSettings};
+use crate::upstream::{Check, HashBy, MuxSettings, RequestLimits};
 
 /// The part of the configuration for an upstream (`[upstreams.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,12 +134,15 @@ impl Default for Settings {
     }
 }
 
-/// How many sessions each of an upstream's addresses may have, and how many wait for a place.
+/// How many sessions each of an upstream's addresses may have, how many requests are forwarded to it at once, and how many
+/// wait for a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The most sessions at each address; `None` is as many as there are.
     pub max_sessions: Option<usize>,
-    /// The most handshakes that wait.
+    /// The most forwarded requests at once, to all its addresses; `None` is as many as there are.
+    pub max_requests: Option<usize>,
+    /// The most handshakes that wait, and the most requests.
     pub queue: usize,
     /// The longest wait.
     pub queue_timeout: Duration,
@@ -147,7 +150,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_sessions: None, queue: 100, queue_timeout: Duration::from_secs(5) }
+        Self { max_sessions: None, max_requests: None, queue: 100, queue_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl Limits {
+    /// Returns those of forwarded requests.
+    pub(super) const fn requests(&self) -> RequestLimits {
+        let Self { max_requests: max, queue, queue_timeout, .. } = *self;
+        RequestLimits { max, queue, queue_timeout }
     }
 }
 

@@ -96,3 +96,117 @@ fn a_connection_closes_behind_a_response_once_it_is_old() {
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(client.ends_within(SOON));
 }
+
+/// Returns a site with lines in its route.
+fn routed(lines: &str) -> Site {
+    Site::with(&Plan::new().route(lines))
+}
+
+#[test]
+fn a_body_over_the_limit_gets_a_413_with_and_without_a_length() {
+    let site = routed("max_body = \"1MB\"");
+    let mut client = site.client();
+    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000001\r\n\r\n");
+    assert_eq!(client.answer().status, 413);
+    site.assert_quiet();
+    let mut client = site.client();
+    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut writer = client.wire.writer();
+    let pouring = thread::spawn(move || {
+        let chunk = format!("{:x}\r\n{}\r\n", 50_000, "x".repeat(50_000));
+        // Until the connection ends.
+        while std::io::Write::write_all(&mut writer, chunk.as_bytes()).is_ok() {}
+    });
+    let mut line = site.accept();
+    line.request();
+    assert_eq!(client.answer().status, 413);
+    // What is still sent is read for a while, and not without end.
+    assert!(client.ends_within(SOON * 2));
+    pouring.join().unwrap();
+    line.assert_ends();
+    assert_told(&site, "max_body");
+    // What is within the limit passes, in both forms.
+    let mut client = site.client();
+    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    let mut line = site.accept();
+    line.request();
+    assert_eq!(line.body(3), b"abc");
+    line.reply(&ok("x"));
+    client.answer().assert(200, "x");
+}
+
+#[test]
+fn a_body_that_takes_too_long_gets_a_408_however_steadily_it_comes() {
+    patiently(|| {
+        let site = routed("body_timeout = \"400ms\"");
+        let mut client = site.client();
+        client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+        let mut line = site.accept();
+        line.request();
+        let start = Instant::now();
+        while client.wire.fill(Instant::now() + ms(10)) == Fill::Quiet {
+            client.wire.send(&[b'x'; 10]);
+        }
+        assert_took(start.elapsed(), 350, 2000);
+        assert_eq!(client.answer().status, 408);
+        line.assert_ends();
+        assert_told(&site, "body_timeout");
+        site.assert_healthy();
+    });
+}
+
+#[test]
+fn requests_of_a_route_wait_in_line_and_beyond_it_get_a_503() {
+    for upstream in [false, true] {
+        let lines = "max_requests = 1\nqueue = 1\nqueue_timeout = \"20s\"";
+        let plan = if upstream { Plan::new().upstream(lines) } else { Plan::new().route(lines) };
+        let site = Site::with(&plan);
+        let mut first = site.client();
+        first.send_get("/first");
+        let mut line = site.accept();
+        line.request();
+        let mut second = site.client();
+        second.send_get("/second");
+        // It is in line once a third one finds that full.
+        let mut third = site.client();
+        eventually(
+            || {
+                third = site.client();
+                third.send_get("/third");
+                third
+                    .answer_within(ms(300))
+                    .is_ok_and(|answer| answer.status == 503 && answer.header("retry-after").is_some())
+            },
+            || "one more is refused".to_owned(),
+        );
+        line.reply(&ok("1"));
+        first.answer().assert(200, "1");
+        // Those that the loop gave up on are gone, or are served with it.
+        let mut served = 0;
+        while served == 0 {
+            let request = line.request();
+            served = usize::from(request.target() == "/second");
+            line.reply(&ok("2"));
+        }
+        second.answer().assert(200, "2");
+        assert_told(&site, "max_requests");
+    }
+}
+
+#[test]
+fn more_tunnels_than_there_may_be_get_a_503() {
+    let site = within("max_tunnels = 1");
+    let (client, line) = crate::tunnel::tunnel(&site);
+    let mut other = site.client();
+    other.wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let answer: Response = other.answer();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    assert_told(&site, "max_tunnels");
+    drop((client, line));
+    let is_free = || {
+        let mut other = site.client();
+        other.wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        site.accept_within(ms(300)).is_some()
+    };
+    eventually(is_free, || "there is room again".to_owned());
+}

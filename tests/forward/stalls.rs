@@ -14,7 +14,7 @@ use crate::tunnel::tunnel;
 const STALL: Duration = ms(400);
 
 fn site() -> Site {
-    Site::with(&Plan::new().route("stall_timeout = \"400ms\""))
+    Site::with(&Plan::new().route("stall_timeout = \"400ms\"\nmax_body = 0"))
 }
 
 /// Returns a request whose answer has begun.

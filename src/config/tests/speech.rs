@@ -131,7 +131,7 @@ fn each_key_beside_each_kind_is_taken_or_a_fault_as_the_table_says() {
                 continue;
             }
             // A queue is for what is limited.
-            let limit = if key.name.starts_with("queue") { "max_sessions = 7\n" } else { "" };
+            let limit = if key.name.starts_with("queue") { "max_requests = 7\n" } else { "" };
             let text = format!(
                 "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n[upstreams.u]\n{line}\nkind = '{kind}'\n{url}\n{limit}"
             );

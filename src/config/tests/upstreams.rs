@@ -11,8 +11,8 @@ fn what_means_nothing_beside_other_keys_of_an_upstream_is_a_fault() {
     assert_eq!((all.max_sessions, all.queue, all.queue_timeout), (Some(7), 0, Duration::from_mins(1)));
     assert_eq!(limits("").max_sessions, None);
     for (lines, said) in [
-        ("queue = 7", "queue: means nothing without max_sessions"),
-        ("queue_timeout = '7s'", "queue_timeout: means nothing without max_sessions"),
+        ("queue = 7", "queue: means nothing without max_sessions or max_requests"),
+        ("queue_timeout = '7s'", "queue_timeout: means nothing without max_sessions or max_requests"),
         ("max_sessions = 0", "a number from 1 to 10000000"),
         ("max_sessions = 7\nqueue = -1", "a number from 0 to 1000000"),
         ("max_sessions = 7\nqueue_timeout = '0s'", "from 1ms to 1h"),

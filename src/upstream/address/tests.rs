@@ -23,7 +23,7 @@ fn addresses(count: usize) -> Arc<Addresses> {
 }
 
 fn limited(count: usize, max_sessions: Option<usize>) -> Arc<Addresses> {
-    let limits = Limits { max_sessions, queue: 2, queue_timeout: Duration::from_secs(5) };
+    let limits = Limits { max_sessions, max_requests: None, queue: 2, queue_timeout: Duration::from_secs(5) };
     Addresses::new(Balance::Least, Duration::ZERO, (0..count).map(endpoint), limits, Dials::default())
 }
 

@@ -114,7 +114,12 @@ async fn a_close_packet_crosses_a_shared_connection_both_ways() {
 #[tokio::test]
 async fn a_shared_connection_takes_as_many_sessions_as_its_address_may_have() {
     let (listener, settings) = listen(Kind::Mux).await;
-    let limits = Limits { max_sessions: Some(1), queue: 1, queue_timeout: Duration::from_secs(20) };
+    let limits = Limits {
+        max_sessions: Some(1),
+        queue: 1,
+        queue_timeout: Duration::from_secs(20),
+        ..Limits::default()
+    };
     let front = Front::new(&Settings { limits, ..settings });
     let mut backend = within(accept_mux(&listener, &json!({"v": 1}))).await;
     let (_, link, _) = front.open_with(let_in(&mut backend)).await;

@@ -56,7 +56,8 @@ async fn those_that_wait_get_places_in_their_order() {
 #[tokio::test(start_paused = true)]
 async fn one_that_leaves_the_line_keeps_no_place() {
     let metrics = Metrics::new();
-    let limits = Limits { max_sessions: Some(1), queue: 9, queue_timeout: Duration::from_secs(5) };
+    let limits =
+        Limits { max_sessions: Some(1), max_requests: None, queue: 9, queue_timeout: Duration::from_secs(5) };
     let addresses = Addresses::new(Balance::Least, Duration::ZERO, [endpoint(0)], limits, metrics.dials("b"));
     let has = |line: &str| metrics.render().lines().any(|rendered| rendered == line);
     let queued = |outcome: &str, count| {
@@ -109,7 +110,12 @@ async fn a_higher_limit_and_an_address_that_is_back_make_room() {
     let _places = fill(&addresses, 1);
     let mut third = Box::pin(addresses.wait(ANY));
     assert!(third.as_mut().now_or_never().is_none());
-    addresses.limit(Limits { max_sessions: Some(2), queue: 0, queue_timeout: Duration::ZERO });
+    addresses.limit(Limits {
+        max_sessions: Some(2),
+        max_requests: None,
+        queue: 0,
+        queue_timeout: Duration::ZERO,
+    });
     assert!(third.await.unwrap().is_some());
 }
 
@@ -151,7 +157,7 @@ proptest! {
     fn places_are_neither_lost_nor_given_twice(steps in prop::collection::vec((0..5_u8, any::<prop::sample::Index>()), 1..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _in = runtime.enter();
-        let limits = Limits { max_sessions: Some(2), queue: 5, queue_timeout: Duration::from_mins(1) };
+        let limits = Limits { max_sessions: Some(2), max_requests: None, queue: 5, queue_timeout: Duration::from_mins(1) };
         let addresses =
             Addresses::new(Balance::Least, Duration::ZERO, (0..3).map(endpoint), limits, Dials::default());
         let mut places = Vec::new();

@@ -23,6 +23,7 @@ pub(crate) fn polliwog(
     let relay = back_side != BackSide::Framed;
     format!(
         "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n{tls}\
+         [limits]\nhandshakes_per_second = 0\n\
          [admin]\nlisten = \"{admin}\"\n\
          [log]\nlevel = \"error\"\n\
          [defaults]\nping_interval = \"10m\"\nping_timeout = \"10m\"\nstall_timeout = \"10m\"\nrelay = {relay}\n\

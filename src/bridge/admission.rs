@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use moka::Expiry;
+
+use super::key::Key;
 use crate::limits::HeldSession;
 use crate::session::Ending;
 
@@ -40,6 +43,25 @@ pub(super) struct Remembered {
     pub(super) lasts: Duration,
     /// On the clock that tests can pause.
     pub(super) until: Instant,
+}
+
+/// Expires an ended session that is no longer asked for.
+pub(super) struct EndingExpiry;
+
+impl Expiry<Key, Remembered> for EndingExpiry {
+    fn expire_after_create(&self, _: &Key, ended: &Remembered, _: Instant) -> Option<Duration> {
+        Some(ended.lasts)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        ended: &Remembered,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(ended.lasts)
+    }
 }
 
 /// A session's entry in the index, as seen by the session.

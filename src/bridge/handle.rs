@@ -138,6 +138,20 @@ impl Bridge {
         });
     }
 
+    /// Returns whether its client has not come back since its handshake.
+    pub(super) fn awaits_return(&self) -> bool {
+        self.turn(|driver| driver.session.awaits_return())
+    }
+
+    /// Ends the session if its client has not come back since its handshake. Returns whether it has ended.
+    pub(super) fn end_forsaken(&self) -> bool {
+        self.turn(|driver| {
+            let is_forsaken = driver.session.handle_forsaken(clock_now());
+            driver.drive_inline();
+            is_forsaken
+        })
+    }
+
     /// Lets a WebSocket go whose way ends. The client of a session that has moved to it receives what is left within
     /// `patience`, and begins another; any other session goes on without the candidate.
     pub fn release_socket(&self, patience: Duration) {

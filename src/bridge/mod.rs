@@ -14,6 +14,7 @@ mod events;
 mod handle;
 mod info;
 mod key;
+mod newcomers;
 mod owner;
 mod parting;
 mod places;

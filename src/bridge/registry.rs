@@ -5,21 +5,21 @@ use std::hash::BuildHasher as _;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
-use moka::Expiry;
 use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Losses, Membership, Places, Remembered, Undelivered};
+use super::admission::{Admission, EndingExpiry, Losses, Membership, Places, Remembered, Undelivered};
 use super::clock::clock_now;
 use super::entry::Entry;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use super::key::{Asked, Key};
+use super::newcomers::Newcomers;
 use crate::budget::Budget;
 use crate::directory::{self, Hold, Loss};
 use crate::end::End;
@@ -47,6 +47,7 @@ struct Index {
     /// Whether there was ever one. Most dialects have none, and a look costs each request for another node's session.
     has_remembered: AtomicBool,
     places: Places,
+    newcomers: Newcomers,
     losses: Losses,
     budget: Budget,
     /// Hashes a client's id for display, with a random key.
@@ -91,15 +92,27 @@ impl Registry {
                 .build_with_hasher(RandomState::default()),
             has_remembered: AtomicBool::new(false),
             places: Places::new(sessions_max),
+            newcomers: Newcomers::default(),
             losses: Losses::default(),
             budget,
             shown: std::hash::RandomState::new(),
         }))
     }
 
-    /// Returns a place for one more session, or `None` if the proxy is full.
+    /// Returns a place for one more session, or `None` if the proxy is full: then a session whose client has not come back
+    /// since its handshake gives its place.
     pub fn admit(&self) -> Option<Admission> {
-        self.0.places.admit()
+        self.0.places.admit().or_else(|| {
+            let is_free = self.0.newcomers.end_oldest(clock_now(), |key| self.bridge(key));
+            is_free.then(|| self.0.places.admit()).flatten()
+        })
+    }
+
+    fn bridge(&self, key: &Key) -> Option<Arc<Bridge>> {
+        match self.0.sessions.get(key)?? {
+            Entry::Bridge(bridge) => Some(bridge),
+            Entry::Relay(_) => None,
+        }
     }
 
     /// Returns the budget for what its sessions hold.
@@ -314,12 +327,16 @@ impl Reservation {
         admission: Admission,
     ) -> Arc<Bridge> {
         let (registry, key) = (self.registry.clone(), self.key.clone());
+        let comes_back = matches!(front, Front::Polling);
         let leave = Entered { reservation: self, _admission: admission };
         let holding = registry.0.budget.hold();
         let bridge = Bridge::new(session, info, link, front, Box::new(leave), holding);
         // Added first: a session that has not started cannot have left.
-        registry.0.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
+        registry.0.sessions.insert(key.clone(), Some(Entry::Bridge(Arc::clone(&bridge))));
         bridge.start();
+        if comes_back {
+            registry.0.newcomers.add(key, clock_now(), |key| registry.bridge(key));
+        }
         bridge
     }
 
@@ -341,25 +358,6 @@ impl Drop for Reservation {
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Reservation").field(&self.key).finish()
-    }
-}
-
-/// Expires an ended session that is no longer asked for.
-struct EndingExpiry;
-
-impl Expiry<Key, Remembered> for EndingExpiry {
-    fn expire_after_create(&self, _: &Key, ended: &Remembered, _: Instant) -> Option<Duration> {
-        Some(ended.lasts)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Key,
-        ended: &Remembered,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(ended.lasts)
     }
 }
 

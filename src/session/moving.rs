@@ -20,6 +20,7 @@ impl Session {
         if self.transport == Transport::WebSocket || self.upgrade.is_some() || self.is_ended() {
             return Err(ProbeRefused);
         }
+        self.has_returned = true;
         self.upgrade = Some(Box::new(Upgrade::new(now, self.settings.upgrade_timeout)));
         Ok(())
     }

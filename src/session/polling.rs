@@ -331,9 +331,27 @@ impl Session {
             return Err(PollRefused::Over);
         }
         match self.transport {
-            Transport::Polling | Transport::Streaming => Ok(()),
+            Transport::Polling | Transport::Streaming => {
+                // The receiver that tells of the session may be the handshake itself.
+                self.has_returned |= !self.outbox.opens_next();
+                Ok(())
+            }
             Transport::WebSocket => Err(PollRefused::WrongTransport),
         }
+    }
+
+    /// Returns whether the client has not come back since its handshake, and is not there either.
+    pub fn awaits_return(&self) -> bool {
+        !self.has_returned && self.phase == Phase::Open && !self.is_parked()
+    }
+
+    /// Ends the session if its client has not come back since its handshake. Returns whether it does.
+    pub fn handle_forsaken(&mut self, now: Instant) -> bool {
+        let is_forsaken = self.awaits_return();
+        if is_forsaken {
+            self.end(End::ClientGone, now);
+        }
+        is_forsaken
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Session {
     pub(super) absent_at: Option<Instant>,
     /// Whether the client knows of the session: it has been told, or there is nothing to tell.
     pub(super) is_known: bool,
+    /// Whether the client has come back since its handshake, or is on a WebSocket.
+    pub(super) has_returned: bool,
     /// Why the session ended, if its dialect reports that.
     pub(super) farewell: Option<Box<Closing>>,
     /// How many more messages recent POSTs contained than the backend has sent since, if that is counted.
@@ -234,6 +236,7 @@ impl Session {
             leaving: None,
             absent_at: None,
             is_known,
+            has_returned: transport == Transport::WebSocket,
             farewell: None,
             unanswered: 0,
             last_push: None,

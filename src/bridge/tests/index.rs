@@ -94,3 +94,37 @@ fn of_many_that_want_one_id_at_once_one_gets_it() {
         assert_eq!(got, 1, "round {round}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_back_gives_its_place_once_all_are_taken() {
+    let mut stage = Stage::new(HangUp::Ends);
+    let (bridge, link) = stage.polling();
+    assert_eq!(fetch(&bridge).await, [open()]);
+    late(5 * SECOND - MS).await;
+    assert!(stage.registry.admit().is_none(), "it may be on its way");
+    late(MS).await;
+    let place = stage.registry.admit().expect("its place");
+    assert!(bridge.poll().is_err() && stage.registry.admit().is_none());
+    drop((place, link));
+    stage.clear(&bridge, SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_come_back_keeps_its_place() {
+    for returns in ["polls", "sends", "probes"] {
+        let mut stage = Stage::new(HangUp::Ends);
+        let (bridge, link) = stage.polling();
+        assert_eq!(fetch(&bridge).await, [open()]);
+        let (_client, probe) = wire();
+        match returns {
+            "polls" => {
+                link.send(says("1"));
+                fetch(&bridge).await;
+            }
+            "sends" => assert_eq!(post(&bridge, vec![message("1")]).await, PushOutcome::Accepted),
+            _ => assert!(bridge.probe(probe).is_ok()),
+        }
+        late(20 * SECOND).await;
+        assert!(stage.registry.admit().is_none(), "{returns}");
+    }
+}

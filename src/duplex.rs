@@ -56,6 +56,8 @@ pub struct Duplex {
     carrier: Carrier,
     /// Read before anything else.
     ahead: Bytes,
+    /// How many more bytes may be read.
+    left: usize,
     patience: Option<Patience>,
     /// The deadline of the pending write.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -83,7 +85,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Carries for S {
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
-        Self { carrier, ahead: Bytes::new(), patience: None, deadline: None, _companion: None }
+        Self {
+            carrier,
+            ahead: Bytes::new(),
+            left: usize::MAX,
+            patience: None,
+            deadline: None,
+            _companion: None,
+        }
     }
 
     /// Returns the same stream with bytes before all that is still to be read.
@@ -106,6 +115,16 @@ impl Duplex {
     #[must_use]
     pub fn with_patience(self, patience: Option<Patience>) -> Self {
         Self { patience, deadline: None, ..self }
+    }
+
+    /// Has no more than so many bytes read from now on: a peer that has been told of the end may send on without end.
+    pub fn read_at_most(&mut self, len: usize) {
+        self.left = self.left.min(len);
+    }
+
+    /// Returns whether a write has failed because the other side read nothing for too long.
+    pub fn is_stalled(&self) -> bool {
+        self.patience.as_ref().is_some_and(Patience::is_over)
     }
 
     /// Keeps a value until the stream is dropped.
@@ -224,6 +243,8 @@ fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> 
     Some(&room[..len])
 }
 
+/// How much is still read of a side that has been told of the end: more than is on its way.
+pub const LINGER_LEN_MAX: usize = 16 << 20;
 /// The size of a WebSocket's read, and of what is read ahead of a waiting request.
 const READ_AHEAD_LEN: usize = 8 << 10;
 /// Shorter pieces are copied together rather than written separately.
@@ -271,7 +292,16 @@ impl AsyncRead for Duplex {
             }
             return Poll::Ready(Ok(()));
         }
-        this.poll_read_carrier(cx, buf)
+        if this.left == usize::MAX {
+            return this.poll_read_carrier(cx, buf);
+        }
+        if this.left == 0 {
+            return Poll::Ready(Err(io::Error::other("the other side sends on after the end")));
+        }
+        let before = buf.filled().len();
+        let read = this.poll_read_carrier(cx, buf);
+        this.left = this.left.saturating_sub(buf.filled().len() - before);
+        read
     }
 }
 

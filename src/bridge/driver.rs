@@ -13,6 +13,7 @@ use super::places::Queue;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
 use crate::budget::Holding;
+use crate::end::End;
 use crate::limited::Limit;
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
@@ -308,7 +309,8 @@ impl Driver {
 
     fn break_socket(&mut self, now: Instant) {
         self.socket_state = Pipe::Broken;
-        self.session.handle_socket_end(crate::end::End::ClientGone, None, now);
+        let end = self.socket.as_mut().map_or(End::ClientGone, |socket| socket.broken());
+        self.session.handle_socket_end(end, None, now);
     }
 
     /// Flushes everything that a turn has written.

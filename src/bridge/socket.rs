@@ -13,6 +13,11 @@ pub trait ClientSocket: Send {
     /// Polls until one more packet can be sent.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>>;
 
+    /// Returns the end of a session whose socket can send no more.
+    fn broken(&mut self) -> End {
+        End::ClientGone
+    }
+
     /// Sends one packet.
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken>;
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use super::WebSocket;
 
 /// What remains to be done after a Close frame: write everything that waits, close the sending side, and discard all
-/// input until the other side has closed too.
+/// input until the other side has closed too, or has sent too much.
 ///
 /// Unread bytes would turn our close into a reset, which overtakes the Close frame. And a peer that writes everything
 /// before it reads would wait for us as we wait for it, if we wrote before we read. The caller sets the deadline.

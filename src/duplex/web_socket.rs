@@ -29,7 +29,7 @@ pub use self::masks::random_mask;
 use self::reader::Reader;
 use self::writer::Writer;
 use super::deflate::Compression;
-use super::{Deflate, Duplex, READ_AHEAD_LEN, Savings};
+use super::{Deflate, Duplex, LINGER_LEN_MAX, READ_AHEAD_LEN, Savings};
 use crate::frame_header::{BINARY, CLOSE, HEADER_LEN_MAX, PONG, RSV1, TEXT};
 
 /// One end of a WebSocket.
@@ -129,6 +129,10 @@ impl WebSocket {
             return Poll::Ready(None);
         }
         self.answer(cx);
+        if self.duplex.is_stalled() {
+            self.reading = Reading::Over;
+            return Poll::Ready(Some(Err(Fault::Stalled)));
+        }
         if self.reading == Reading::Closed {
             // It is of no interest any more whether the peer reads the answer.
             let _ = ready!(self.poll_flush(cx));
@@ -173,7 +177,11 @@ impl WebSocket {
             Some(payload) => self.writer.add(opcode, RSV1, &payload),
             None => self.writer.add(opcode, 0, frame.payload()),
         }
-        self.has_closed = opcode == CLOSE;
+        if opcode == CLOSE {
+            self.has_closed = true;
+            // A message that has begun may come to its end.
+            self.duplex.read_at_most(LINGER_LEN_MAX.saturating_add(self.reader.message_max()));
+        }
         Ok(())
     }
 

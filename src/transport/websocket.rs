@@ -31,8 +31,8 @@ pub async fn framed(
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
     let (duplex, read_ahead) = upgrading.stream().await?;
-    // From here on the session limits how long a client may stop reading.
-    let duplex = duplex.with_patience(None);
+    // The session limits how long a client may stop reading messages. What else it does not read, such as a pong, its
+    // connection's patience limits, which is that of its route.
     let mut socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small);
     if let Some(deflate) = deflate {
         socket = socket.compressed(deflate, Some(Box::new(Saved(meter.clone()))));
@@ -103,6 +103,7 @@ impl FramedSocket {
                     }
                 };
             }
+            Some(Err(Fault::Stalled)) => return end(End::Stalled, None),
             Some(Err(Fault::Lost)) | None => return end(End::ClientGone, None),
         };
         match decoded {
@@ -140,6 +141,10 @@ impl FramedSocket {
 impl ClientSocket for FramedSocket {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
         self.socket.poll_ready(cx).map_err(|_| SocketBroken)
+    }
+
+    fn broken(&mut self) -> End {
+        if self.socket.get_mut().is_stalled() { End::Stalled } else { End::ClientGone }
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {

@@ -264,7 +264,7 @@ enum Stop {
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Lost => Self::Broken,
+            Fault::Lost | Fault::Stalled => Self::Broken,
             Fault::Violation(Violation::Protocol | Violation::Malformed) => {
                 Self::Violation("not a WebSocket frame")
             }

@@ -213,7 +213,7 @@ impl Socket {
 
     fn handle_fault(&mut self, cx: &mut Context<'_>, fault: Fault) -> Closing {
         let closing = match fault {
-            Fault::Lost => {
+            Fault::Lost | Fault::Stalled => {
                 self.reading = Reading::Done;
                 return LOST;
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::wire::Wire;
-use crate::support::world::{POLLING, WEBSOCKET};
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Event, SOON, Setup, World, ms};
 
 #[test]
@@ -215,4 +215,28 @@ fn a_half_open_websocket_handshake_is_no_session() {
     assert_eq!(world.sessions(), 0);
     client.wire.reset();
     world.assert_healthy();
+}
+
+#[test]
+fn a_client_that_pings_and_reads_nothing_ends_where_nothing_else_would_end_it() {
+    // Neither heartbeats nor messages: only the pongs tell that it reads nothing.
+    let framed = Setup { dialect: "websocket", ..Setup::plain() };
+    let setup = framed.route("stall_timeout = \"500ms\"");
+    let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+    let socket = Socket::over(Wire::connect_narrow(world.addr), WEBSOCKET, &[]).unwrap();
+    let peer = world.accept();
+    let mut writer = socket.wire.writer();
+    writer.set_write_timeout(Some(ms(300))).unwrap();
+    let ping = Frame::new(Op::PING, [7; 125]).encode(Masked::Yes).repeat(100);
+    let start = Instant::now();
+    while start.elapsed() < 4 * SOON {
+        if std::io::Write::write_all(&mut writer, &ping)
+            .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+        {
+            break;
+        }
+    }
+    peer.ends_after();
+    world.assert_sessions(0);
+    drop(socket);
 }

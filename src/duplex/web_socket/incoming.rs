@@ -26,6 +26,9 @@ pub enum Fault {
     /// The connection broke, or ended without a Close frame.
     #[error("the connection ended without a Close frame")]
     Lost,
+    /// The peer read nothing for too long, while something waited for it.
+    #[error("the peer reads nothing")]
+    Stalled,
     /// The peer sent what it may not send.
     #[error(transparent)]
     Violation(#[from] Violation),

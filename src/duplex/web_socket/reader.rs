@@ -36,6 +36,11 @@ struct PartialFrame {
 }
 
 impl Reader {
+    /// Returns the length of the largest message that is read.
+    pub(super) const fn message_max(&self) -> usize {
+        self.message_max
+    }
+
     pub(super) const fn new(message_max: usize, is_server: bool) -> Self {
         Self { message_max, is_server, inflates: false, frame: None, message: None, saved: 0 }
     }

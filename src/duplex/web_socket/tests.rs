@@ -3,6 +3,7 @@
 mod deflated;
 mod hostile;
 mod reference;
+mod unread;
 mod wire;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};

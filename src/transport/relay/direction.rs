@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::codec::frames::{Counted, FrameScanner, Scan};
-use crate::duplex::{Duplex, Stalled};
+use crate::duplex::{Duplex, LINGER_LEN_MAX, Stalled};
 use crate::frame_header::HEADER_LEN_MAX;
 
 /// Bytes on their way from one side to the other.
@@ -27,6 +27,8 @@ pub(super) struct Direction {
     shown: bool,
     /// Whether something was written that may still be in a TLS buffer.
     unflushed: bool,
+    /// How much was thrown away behind the proxy's own Close frame.
+    dropped: usize,
     /// Whether nothing is read for now.
     paused: bool,
 }
@@ -93,6 +95,7 @@ impl Direction {
             state: State::Open,
             shown: false,
             unflushed: false,
+            dropped: 0,
             paused: false,
         }
     }
@@ -142,7 +145,12 @@ impl Direction {
                     match SCRATCH.with_borrow_mut(|scratch| poll_drop(cx, source, scratch))? {
                         Poll::Pending => return Ok(Flow::Waiting),
                         Poll::Ready(0) => self.state = State::Draining(Source::Done),
-                        Poll::Ready(_) => {}
+                        Poll::Ready(len) => {
+                            self.dropped += len;
+                            if self.dropped > LINGER_LEN_MAX {
+                                self.state = State::Draining(Source::Broken);
+                            }
+                        }
                     }
                 }
                 State::Draining(source) => {

@@ -160,11 +160,20 @@ impl Message {
     /// long.
     #[must_use]
     pub fn detached(self) -> Self {
-        let copied = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        if self.len() <= SHORT_LEN { self.copied() } else { self }
+    }
+
+    /// Returns the message as it is kept where `waiting` bytes wait before it: if that is much, it is going to wait, too,
+    /// and does so in a buffer of its own. The one that it was read into may be twice as large.
+    #[must_use]
+    pub fn behind(self, waiting: usize) -> Self {
+        if waiting >= WAITING_LEN && self.len() <= LONG_LEN { self.copied() } else { self }
+    }
+
+    fn copied(self) -> Self {
         match self {
-            Self::Text(Text(bytes)) if bytes.len() <= SHORT_LEN => Self::Text(Text(copied(&bytes))),
-            Self::Binary(bytes) if bytes.len() <= SHORT_LEN => Self::Binary(copied(&bytes)),
-            Self::Text(_) | Self::Binary(_) => self,
+            Self::Text(Text(bytes)) => Self::Text(Text(Bytes::copy_from_slice(&bytes))),
+            Self::Binary(bytes) => Self::Binary(Bytes::copy_from_slice(&bytes)),
         }
     }
 }
@@ -284,6 +293,10 @@ impl Closing {
 
 /// Messages up to this length are copied rather than kept in a buffer that may be larger by far.
 const SHORT_LEN: usize = 1024;
+/// So much waits only for a side that does not keep up.
+const WAITING_LEN: usize = 8 << 10;
+/// A longer message fills its buffer.
+const LONG_LEN: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -303,6 +316,17 @@ mod tests {
             let text = Message::Text(Text::new(buffer.slice(..len)).unwrap()).detached();
             let binary = Message::Binary(buffer.slice(..len)).detached();
             assert_eq!((text.len(), binary.len(), buffer.is_unique()), (len, len, is_free));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_going_to_wait_gives_back_its_buffer() {
+        for (len, waiting, is_free) in
+            [(5000, WAITING_LEN, true), (5000, WAITING_LEN - 1, false), (LONG_LEN + 1, WAITING_LEN, false)]
+        {
+            let buffer = Bytes::from(vec![b'a'; 2 * len]);
+            let message = Message::Binary(buffer.slice(..len)).behind(waiting);
+            assert_eq!((message.len(), buffer.is_unique()), (len, is_free));
         }
     }
 

@@ -160,7 +160,9 @@ impl Driver {
 
     /// Runs one round over everything that may be ready. Returns whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        self.make_room(now);
+        if self.holding.is_tight() || self.session.is_short_of_room() {
+            self.make_room(now);
+        }
         // In this order: an event may bring the socket that is fed next (`Adopt`), and one flush at the end writes what
         // the whole round has sent.
         let mut moved = self.read_link(cx, now);

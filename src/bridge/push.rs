@@ -44,6 +44,11 @@ impl Push {
         &self.bridge
     }
 
+    /// Returns the session, for a caller that changes the POST meanwhile.
+    pub fn bridge_shared(&self) -> Arc<Bridge> {
+        Arc::clone(&self.bridge)
+    }
+
     /// Waits until the session ends this POST while its body is still being read.
     pub async fn interrupted(&mut self) {
         let _ = (&mut self.outcome).await;

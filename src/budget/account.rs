@@ -81,6 +81,11 @@ impl Budget {
         self.used() >= levels::scarce(self.0.max())
     }
 
+    /// Returns whether all of it is used, and sessions are about to end.
+    pub fn is_used_up(&self) -> bool {
+        self.is_tight() && self.0.is_over()
+    }
+
     /// Returns whether sessions are held back.
     pub fn is_tight(&self) -> bool {
         self.0.is_tight.load(SeqCst)
@@ -214,6 +219,7 @@ pub struct Charge {
 
 impl Charge {
     /// Sets the size of the buffer.
+    #[inline]
     pub fn set(&mut self, bytes: usize) {
         if bytes != self.bytes {
             self.account.change(self.bytes, bytes);
@@ -244,11 +250,15 @@ pub struct Holding {
 
 impl Holding {
     /// Sets the size of its buffers.
+    #[inline]
     pub fn set(&mut self, bytes: usize) {
-        let before = self.charge.bytes;
-        if bytes == before {
-            return;
+        if bytes != self.charge.bytes {
+            self.change(bytes);
         }
+    }
+
+    fn change(&mut self, bytes: usize) {
+        let before = self.charge.bytes;
         if self.is_leaving {
             self.charge.account.leaving.fetch_add(bytes.saturating_sub(before), SeqCst);
         }
@@ -266,6 +276,12 @@ impl Holding {
     /// Returns the budget.
     pub fn budget(&self) -> Budget {
         Budget(Arc::clone(&self.charge.account))
+    }
+
+    /// Returns whether sessions are held back.
+    #[inline]
+    pub fn is_tight(&self) -> bool {
+        self.charge.account.is_tight.load(SeqCst)
     }
 
     /// Returns how many bytes of messages may wait for the session's client.

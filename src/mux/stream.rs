@@ -235,6 +235,7 @@ impl Stream {
         if !within || incoming.waiting.len() >= MESSAGES_MAX {
             return Ok(Some(OVER_CREDIT));
         }
+        let message = message.behind(incoming.buffered());
         incoming.waiting.push_back(message);
         self.count();
         Ok(None)

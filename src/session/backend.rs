@@ -18,6 +18,7 @@ impl Session {
             return;
         }
         let Some(message) = self.fitting(message) else { return self.refuse_upstream(now) };
+        let message = message.behind(self.outbox.cost());
         self.outbox.push_from_upstream(Packet::Message(message), now);
         self.last_upstream = Some(now);
         self.unanswered = self.unanswered.saturating_sub(1);

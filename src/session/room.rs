@@ -39,6 +39,12 @@ impl Session {
         }
     }
 
+    /// Returns whether others need memory.
+    #[inline]
+    pub const fn is_short_of_room(&self) -> bool {
+        self.room != usize::MAX
+    }
+
     /// Returns whether the backend is not read only because others need memory.
     pub fn is_held_back(&self) -> bool {
         self.paused.is_some() && self.outbox.cost() < self.settings.outbox_max

@@ -226,10 +226,10 @@ async fn take_push(
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
     let info = push.bridge().info_shared();
-    let charge = push.bridge().charge();
+    let bridge = push.bridge_shared();
     let read = tokio::select! {
         biased;
-        read = read_body(&mut body, info.max_payload, charge) => read,
+        read = read_body(&mut body, info.max_payload, &bridge) => read,
         () = push.interrupted() => return Err(Abort),
     };
     let body = match read {
@@ -267,7 +267,7 @@ async fn take_queued_push(
 ) -> Result<Response, Abort> {
     let info = bridge.info();
     let place = bridge.push_place().await;
-    let body = match read_body(&mut body, info.max_payload, bridge.charge()).await {
+    let body = match read_body(&mut body, info.max_payload, bridge).await {
         Ok(body) => body,
         Err(ReadFailed::TooLarge) => {
             discard(body, &info.tracker);
@@ -309,10 +309,11 @@ enum ReadFailed {
 }
 
 /// Reads a whole body, and charges for it until it is complete: then its session counts it.
-async fn read_body(body: &mut InBody, len_max: usize, mut charge: Charge) -> Result<Bytes, ReadFailed> {
+async fn read_body(body: &mut InBody, len_max: usize, bridge: &Bridge) -> Result<Bytes, ReadFailed> {
     if body.size_hint().lower() > len_max as u64 {
         return Err(ReadFailed::TooLarge);
     }
+    let mut charge: Option<Charge> = None;
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -329,7 +330,7 @@ async fn read_body(body: &mut InBody, len_max: usize, mut charge: Charge) -> Res
         }
         // Most are complete by now.
         if !body.is_end_stream() {
-            charge.set(first.len() + whole.len());
+            charge.get_or_insert_with(|| bridge.charge()).set(first.len() + whole.len());
         }
     }
     Ok(if whole.is_empty() { first } else { whole.freeze() })

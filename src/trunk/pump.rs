@@ -91,7 +91,8 @@ impl<'t> Pump<'t> {
         let mut turns = 0;
         while self.turn(cx)? {
             turns += 1;
-            if turns == TURNS_MAX {
+            // The connection is read on, but frame by frame: the task that ends sessions comes first.
+            if turns == TURNS_MAX || self.trunk.is_short_of_memory() {
                 // Other tasks need this thread too.
                 cx.waker().wake_by_ref();
                 break;
@@ -153,6 +154,9 @@ impl<'t> Pump<'t> {
             self.heard = true;
             let frame = self.profile.decode(message).map_err(|error| Stop::Violation(error.0))?;
             self.trunk.handle(self.connection, frame).map_err(|violation| Stop::Violation(violation.0))?;
+            if self.trunk.is_short_of_memory() {
+                break;
+            }
         }
         Ok(true)
     }

@@ -15,6 +15,7 @@ use crate::packet::{Closing, Message};
 /// A line with its sessions' wakers. Sessions and the [pump](super::Pump) share one lock, under which nothing waits.
 pub struct Trunk {
     state: Mutex<State>,
+    budget: Budget,
     /// Notified when a client asks to come in, when the other side drains, and when the last session has ended.
     pub(crate) news: Notify,
 }
@@ -56,7 +57,7 @@ impl Trunk {
     pub fn new(side: Side, hello: Hello, budget: Budget) -> Self {
         Self {
             state: Mutex::new(State {
-                line: Line::new(side, hello, budget),
+                line: Line::new(side, hello, budget.clone()),
                 users: ById::default(),
                 waker: Waker::noop().clone(),
                 connection: 0,
@@ -65,8 +66,14 @@ impl Trunk {
                 draining: false,
                 failed: false,
             }),
+            budget,
             news: Notify::new(),
         }
+    }
+
+    /// Returns whether memory is used up, so that sessions are to end before much more is read.
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.budget.is_used_up()
     }
 
     /// Asks the backend to accept a client; `None` if no connection will follow, or all session numbers are used.

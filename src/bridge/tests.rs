@@ -51,7 +51,7 @@ struct Stage {
     metrics: Metrics,
     settings: Arc<Settings>,
     policy: Policy,
-    sessions: u8,
+    sessions: u16,
 }
 
 impl Stage {
@@ -95,8 +95,7 @@ impl Stage {
         let open = (self.policy.acks == Acks::OnWrite).then(open);
         let settings = Arc::clone(&self.settings);
         let session = Session::new(self.policy, settings, transport, pace, 10 * SECOND, open, now);
-        let reservation =
-            self.registry.reserve(&route(), Sid::from_random([self.sessions; 15], None)).expect("it is free");
+        let reservation = self.registry.reserve(&route(), sid(self.sessions)).expect("it is free");
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
             transport,
@@ -144,6 +143,14 @@ impl Stage {
             }
         }
     }
+}
+
+/// Returns the id of a stage's session with this number.
+fn sid(number: u16) -> Sid {
+    let [high, low] = number.to_be_bytes();
+    let mut random = [high; 15];
+    random[14] = low;
+    Sid::from_random(random, None)
 }
 
 /// The policy of the dialect `engine.io`.

@@ -6,6 +6,7 @@
     reason = "all of this crate is tests: it fails by panicking, and measures real time"
 )]
 
+mod budget;
 mod clean;
 mod dialects;
 mod disorder;

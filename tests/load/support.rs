@@ -74,6 +74,16 @@ impl Proxy {
     }
 
     fn start_with(routes: &str, upstream: &str, server: &str) -> Self {
+        Self::start_in(&[], routes, upstream, server)
+    }
+
+    /// Starts a proxy whose allocator returns memory at once: its resident memory is what is in use.
+    pub(crate) fn start_tidy(routes: &str, upstream: &str, server: &str) -> Self {
+        let at_once = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0");
+        Self::start_in(&[at_once], routes, upstream, server)
+    }
+
+    fn start_in(variables: &[(&str, &str)], routes: &str, upstream: &str, server: &str) -> Self {
         for _ in 0..5 {
             let (address, admin) = (free_port(), free_port());
             let config = place(&format!("proxy-{}.toml", address.port()));
@@ -85,6 +95,7 @@ impl Proxy {
             let child = Command::new(env!("CARGO_BIN_EXE_polliwog"))
                 .arg("--config")
                 .arg(&config)
+                .envs(variables.iter().copied())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(File::create(place(&format!("proxy-{}.log", address.port()))).unwrap())

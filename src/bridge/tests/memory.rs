@@ -161,3 +161,55 @@ async fn nobody_within_his_share_ends_though_others_use_all() {
     tokio::time::sleep(SECOND).await;
     assert_eq!((stage.registry.taken(), budget.excess()), (100, budget.used() - 950_000));
 }
+
+/// Runs 2,000 sessions, whose backends send messages at a steady pace, for a while; those of so many clients, which read
+/// nothing, send as much as they can. Returns how many messages the other clients got.
+async fn crowd(flooders: usize) -> usize {
+    const SESSIONS: usize = 2_000;
+    const MAX: usize = 8_000_000;
+    const LEN: usize = 2_000;
+    let (mut stage, budget, _) = stage(MAX);
+    stage.registry.set_max(SESSIONS);
+    let text = Message::text("x".repeat(LEN));
+    let mut flooding = Vec::new();
+    for number in 0..flooders {
+        let (bridge, link, client) = if number % 2 == 0 {
+            let (bridge, link, client) = stage.web_socket();
+            client.freeze();
+            (bridge, link, Some(client))
+        } else {
+            // It does not even fetch its open packet.
+            let (bridge, link) = stage.polling();
+            (bridge, link, None)
+        };
+        (0..500).for_each(|_| link.send(LinkEvent::Message(text.clone())));
+        flooding.push((bridge, link, client));
+    }
+    let steady: Vec<_> = (flooders..SESSIONS).map(|_| stage.web_socket()).collect();
+    let mut got = 0;
+    for round in 0..30 {
+        for (_, link, _) in &steady {
+            link.send(LinkEvent::Message(text.clone()));
+        }
+        tokio::time::sleep(10 * MS).await;
+        let ended = SESSIONS - stage.registry.taken();
+        let most = MAX + (ended + 1) * (LEN + 64);
+        assert!(budget.used() <= most, "{} bytes are held in round {round}", budget.used());
+        got += steady.iter().map(|(_, _, client)| client.arrived().len()).sum::<usize>();
+    }
+    if flooders > 0 {
+        assert!(
+            budget.held_back() > 0 && budget.used() > MAX / 2,
+            "{budget:?}, {} held back",
+            budget.held_back()
+        );
+    }
+    got
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenth_that_reads_nothing_takes_nothing_from_the_others() {
+    let (alone, beside) = (crowd(0).await, crowd(200).await);
+    // They are 1,800 of 2,000.
+    assert!(beside * 2_000 >= alone * 1_800 * 8 / 10, "{beside} messages beside {alone}");
+}

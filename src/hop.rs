@@ -80,9 +80,10 @@ pub(crate) fn is_identity(name: &HeaderName) -> bool {
 }
 
 /// Returns the value of `Trailer` for a request that is passed on, which has only the trailers that it names: none says who
-/// the client is, for a backend may take trailers for headers.
-pub(crate) fn trailers(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is_fine = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_identity(&name));
+/// the client is, in a header that proxies set or in one that `is_ours`, for a backend may take trailers for headers.
+pub(crate) fn trailers(headers: &HeaderMap, is_ours: impl Fn(&HeaderName) -> bool) -> Option<HeaderValue> {
+    let is_fine =
+        |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_identity(&name) && !is_ours(&name));
     let names: Vec<_> = list(headers, &TRAILER).filter(is_fine).collect();
     HeaderValue::from_bytes(&names.join(&b", "[..])).ok().filter(|_| !names.is_empty())
 }

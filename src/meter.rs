@@ -36,8 +36,8 @@ use sizes::Waits;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Limit,
-    Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
+    AddressState, Asked, AuthOutcome, Broken, CertificateOrder, Checked, Direction, DirectoryOp,
+    DirectoryOutcome, Limit, Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.

@@ -46,6 +46,15 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     if let Some(succession) = &config.succession {
         report(Folder::check(&succession.directory), tree, &["succession", "directory"], sink);
     }
+    for (index, route) in config.routes.iter().enumerate() {
+        let Some(auth) = route.auth.as_ref().filter(|auth| auth.server.urls.iter().any(is_secure)) else {
+            continue;
+        };
+        let item = tree.get("routes").and_then(Node::items).and_then(|items| items.get(index));
+        let table = item.and_then(|item| item.get("auth")).unwrap_or(tree);
+        let read = client_config(&auth.server.tls.trust, auth.server.tls.identity.as_ref());
+        report_at(read, table, format!("routes[{index}].auth.tls"), sink);
+    }
     for (name, upstream) in &config.upstreams {
         if upstream.urls.iter().any(is_secure) {
             let config = client_config(&upstream.tls.trust, upstream.tls.identity.as_ref());
@@ -75,8 +84,14 @@ impl Config {
         let clients = listeners.clone().flat_map(|tls| &tls.certificates);
         let ordered = listeners.filter_map(|tls| tls.acme.as_ref()).flat_map(Acme::identities);
         let nodes = self.cluster.iter().filter_map(|cluster| Some(&cluster.tls.as_ref()?.identity));
-        let backends = self.upstreams.values().filter_map(|upstream| upstream.tls.identity.as_ref());
+        let backends = self.asked().filter_map(|upstream| upstream.tls.identity.as_ref());
         clients.chain(nodes).chain(backends).cloned().chain(ordered)
+    }
+
+    /// Returns every server that is asked for something: backends, and those that say who may come in.
+    fn asked(&self) -> impl Iterator<Item = &upstream::Settings> {
+        let auth = self.routes.iter().filter_map(|route| Some(&route.auth.as_ref()?.server));
+        self.upstreams.values().chain(auth)
     }
 
     /// Returns the files that a reload reads: this configuration's own, and those that it names.
@@ -98,7 +113,7 @@ impl Config {
         {
             files.extend([identity.certificate.clone(), identity.key.clone(), ca.clone()]);
         }
-        files.extend(self.upstreams.values().flat_map(upstream::Settings::files).map(Path::to_owned));
+        files.extend(self.asked().flat_map(upstream::Settings::files).map(Path::to_owned));
         files
     }
 }

@@ -155,6 +155,8 @@ pub enum Section {
     UpstreamTls,
     /// One `[upstreams.NAME.mux]`.
     UpstreamMux,
+    /// One `[routes.auth]`.
+    RouteAuth,
     /// One `[routes.mux]`.
     RouteMux,
 }
@@ -182,6 +184,7 @@ impl Section {
             Self::UpstreamCheck => "[upstreams.NAME.check]",
             Self::UpstreamTls => "[upstreams.NAME.tls]",
             Self::UpstreamMux => "[upstreams.NAME.mux]",
+            Self::RouteAuth => "[routes.auth]",
             Self::RouteMux => "[routes.mux]",
         }
     }

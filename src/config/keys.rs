@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use super::row::keys_of;
 use super::{
-    acme, check, cluster, connection_limits, cors, limits, listeners, log, mux, routes, sessions, succession,
-    tls, trust, upstreams,
+    acme, auth, check, cluster, connection_limits, cors, limits, listeners, log, mux, routes, sessions,
+    succession, tls, trust, upstreams,
 };
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
@@ -42,6 +42,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(DIALECTS.iter().flat_map(|kind| kind.keys).map(own));
     keys.extend(keys_of(cors::CORS));
     keys.extend(keys_of(routes::ROUTE));
+    keys.extend(keys_of(auth::AUTH));
     keys.extend(keys_of(mux::ROUTE));
     keys.extend(keys_of(upstreams::UPSTREAM));
     keys.extend(keys_of(check::CHECK));

@@ -35,6 +35,7 @@ use toml::de::DeTable;
 use crate::{cluster as nodes, dialect, directory, server, service, succession as processes, upstream};
 
 mod acme;
+mod auth;
 mod check;
 mod circle;
 mod cluster;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::fault::{Place, Problem, Sink};
 use super::key::{Section, Shown, Type};
-use super::mux;
 use super::row::{Row, read_rows, row};
 use super::served::dialects;
 use super::sessions::Defaults;
@@ -13,9 +12,10 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
+use super::{auth, mux};
 use crate::dialect::{self, Backend, Settings as Speech};
 use crate::server::ListenerSettings;
-use crate::service::{DemuxSettings, Route};
+use crate::service::{AuthSettings, DemuxSettings, Route};
 use crate::upstream::{Kind, Settings};
 
 /// The keys of a route, beside those of `[defaults]`.
@@ -38,6 +38,8 @@ pub(super) const ROUTE: &[Row<Written>] = &[
         |table, key, route| route.dialect = table.required(key, dialect)),
     row(Section::Route, "upstream", Type::Text, Shown::Example("\"demo\""), "name of an upstream below",
         |table, key, route| route.upstream = table.required(key, |node| one_of(node, "upstream", "[upstreams.NAME]", &route.names))),
+    row(Section::Route, "auth", Type::Table, Shown::Example("{ url = \"http://127.0.0.1:4180/\" }"), "asks a server who may come in: see docs/auth.md",
+        |table, key, route| route.auth = auth::read(table, key)),
     row(Section::Route, "mux", Type::Table, Shown::Example("{ token = \"a-long-secret\" }"), "settings of dialect mux only",
         |table, key, route| mux::route(table, key, &mut route.mux)),
 ];
@@ -54,6 +56,7 @@ pub(super) struct Written {
     listeners: Vec<Arc<str>>,
     dialect: Option<&'static str>,
     upstream: Option<String>,
+    auth: Option<AuthSettings>,
     mux: DemuxSettings,
 }
 
@@ -77,7 +80,8 @@ pub(super) fn read(
         let known_listeners = listeners.iter().map(|listener| listener.name.to_string()).collect();
         let mut written = Written { names, known_listeners, ..Written::default() };
         read_rows(ROUTE, &table, &mut written);
-        let Written { names: _, known_listeners: _, path, host, listeners, dialect, upstream, mux } = written;
+        let Written { names: _, known_listeners: _, path, host, listeners, dialect, upstream, auth, mux } =
+            written;
         let Defaults {
             session,
             speech,
@@ -121,6 +125,7 @@ pub(super) fn read(
                 speech,
                 upstream,
                 networks,
+                auth,
                 allowed_origins,
                 cors,
                 compression,

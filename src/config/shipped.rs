@@ -60,6 +60,7 @@ fn is_inline(section: Section) -> bool {
             | Section::UpstreamCheck
             | Section::UpstreamTls
             | Section::UpstreamMux
+            | Section::RouteAuth
             | Section::RouteMux
     )
 }
@@ -90,6 +91,10 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
         Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
+        // The upstream's own URL is written in another way, so that only this one is replaced.
+        Section::RouteAuth => {
+            format!("{}[routes.auth]\nurl = 'https://a/'\n{line}\n", BARE.replace("url = ", "url="))
+        }
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         Section::Cluster if ["directory_name ", "directory_ttl "].iter().any(|key| line.starts_with(key)) => {
             format!("{BARE}{}\n{line}\ndirectory = 'rediss://a'\n{NODES}", section.header())

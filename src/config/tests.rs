@@ -1,5 +1,6 @@
 //! What is said about each fault, and that all are said at once.
 
+mod auth;
 mod cluster;
 mod cors;
 mod limits;

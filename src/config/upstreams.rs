@@ -141,7 +141,14 @@ pub(super) struct Written {
     /// `None` where that is missing or wrong.
     kind: Option<Kind>,
     protocol: Option<Embedding>,
-    settings: Settings,
+    pub(super) settings: Settings,
+}
+
+impl Written {
+    /// Creates an upstream of kind `http` that the rows of another table describe.
+    pub(super) fn http(settings: Settings) -> Self {
+        Self { kind: Some(Kind::Http), protocol: None, settings: Settings { kind: Kind::Http, ..settings } }
+    }
 }
 
 /// Returns the upstreams as they are written, before any is judged.
@@ -246,7 +253,7 @@ fn resolve_interval(table: &Table<'_>, key: &'static str, upstream: &mut Written
 }
 
 /// Reads the URLs of an upstream whose kind is known.
-fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+pub(super) fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     let kind = upstream.kind;
     let urls = table.list(key, url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
     match (kind, table.get(key)) {
@@ -265,7 +272,7 @@ fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
 }
 
 /// Reads the sockets of an upstream whose URLs are known.
-fn sockets(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+pub(super) fn sockets(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     let Some(sockets) = table.list(key, socket) else { return };
     if sockets.is_empty() {
         table.report(key, "an empty list".to_owned(), "at least one path");

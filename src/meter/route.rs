@@ -11,7 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
 use super::table::{Group as _, Routes};
-use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
+use super::words::{
+    AuthOutcome, Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome,
+};
 
 /// Counts for one route.
 #[derive(Clone, Debug)]
@@ -50,6 +52,11 @@ impl Meter {
     /// Counts a handshake by its outcome.
     pub fn handshake(&self, outcome: Outcome) {
         self.0.handshakes[outcome as usize].inc();
+    }
+
+    /// Counts what was said of a client.
+    pub fn authorized(&self, outcome: AuthOutcome) {
+        self.0.authorized[outcome as usize].inc();
     }
 
     /// Counts a session that was opened.
@@ -149,6 +156,7 @@ struct Counters {
     labels: Labels,
     families: Routes,
     handshakes: [Counter; Outcome::ALL.len()],
+    authorized: [Counter; AuthOutcome::ALL.len()],
     sessions: [Gauge; Transport::ALL.len()],
     opened: [Counter; Transport::ALL.len()],
     closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
@@ -180,6 +188,9 @@ impl Counters {
             meters,
             families: families.clone(),
             handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
+            authorized: from_fn(|i| {
+                families.authorized.series(with(&[("outcome", AuthOutcome::ALL[i].word())]))
+            }),
             sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),
             opened: from_fn(|i| families.opened.series(with(&[transport(i)]))),
             closed: from_fn(|i| {

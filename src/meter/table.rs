@@ -265,7 +265,10 @@ metrics! {
         handshakes: Family<Counter> = "polliwog_handshakes" in Count by ["route", "upstream", "outcome"],
             "Handshakes completed or refused",
             "Look at `outcome`: `down` and `slow` are caused by the backend, `full` calls for a higher \
-             `max_sessions` or another process, `limited` is told by `polliwog_limited_total`, `memory` calls for a higher `memory_max`, `refused` and `forbidden` are clients that may not connect.";
+             `max_sessions` or another process, `limited` is told by `polliwog_limited_total`, `memory` calls for a higher `memory_max`, `refused`, `forbidden` and `unauthorized` are clients that may not connect, `auth_failed` by `polliwog_auth_total`.";
+        authorized: Family<Counter> = "polliwog_auth" in Count by ["route", "upstream", "outcome"],
+            "Clients that asked to come in where `auth` is set, by what was said of them",
+            "`failed`: they got a 503, since the auth server was down or too slow; the log has the cause. `refused`: they may not come in.";
         sessions: Family<Gauge> = "polliwog_sessions" in Count by ["route", "upstream", "transport"],
             "Open sessions",
             "At `polliwog_sessions_limit`, new clients get 503.";

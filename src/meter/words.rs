@@ -47,7 +47,23 @@ words! {
         Draining = "draining",
         /// The origin may not connect to this route.
         Forbidden = "forbidden",
+        /// The client may not come in.
+        Unauthorized = "unauthorized",
+        /// Nobody could say whether the client may come in.
+        AuthFailed = "auth_failed",
         /// The proxy failed internally.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What was said of a client that came for a session or with a request.
+    AuthOutcome {
+        /// It may come in.
+        Granted = "granted",
+        /// It may not.
+        Refused = "refused",
+        /// There was no response.
         Failed = "failed",
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
+use super::auth::{self, Question};
+use super::granted::{self, Granted};
 use super::new_session::MAX_PAYLOAD;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, Unreached};
@@ -79,10 +81,22 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         route.refusals.note(Reason::Circle);
         return deny(Outcome::Refused, denied(StatusCode::LOOP_DETECTED, CIRCLE));
     }
+    let granted = match authorize(route, &open).await {
+        Ok(granted) => granted,
+        Err(refused) => {
+            let Reply { status, headers, body } = refused.reply;
+            let reason = String::from_utf8_lossy(&body).into_owned();
+            return deny(refused.outcome, Denied { status, reason, headers, engine_io: false });
+        }
+    };
     // Made first, so that the session is released however this ends.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);
     let begun = match route.reserve() {
-        Ok(ours) => route.upstream.open(request(route, open, &proxy)).await.map(|opened| (ours, opened)),
+        Ok(ours) => route
+            .upstream
+            .open(request(route, open, granted.as_ref(), &proxy))
+            .await
+            .map(|opened| (ours, opened)),
         Err(error) => Err(error),
     };
     let (reservation, (mut opened, link)) = match begun {
@@ -133,19 +147,36 @@ fn client_of(route: &SessionRoute, open: &Open, proxy: &Client) -> RemoteAddress
     told.unwrap_or(proxy.peer)
 }
 
-/// Returns the request for the backend.
-fn request(route: &SessionRoute, open: Open, proxy: &Client) -> OpenRequest {
-    let Open { path, dialect, revision, transport, client, headers, protocols } = open;
-    let mut headers = onward::for_demuxed(&headers);
-    let (dialect, revision) = dialect::named_by_proxy(&dialect, revision);
-    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-    if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
-        && !offer.is_empty()
-    {
+/// Asks whether a client may come in, as with a client of our own; the other proxy tells who it is.
+async fn authorize(route: &SessionRoute, open: &Open) -> Result<Option<Granted>, Box<auth::Denied>> {
+    let Some(auth) = &route.auth else { return Ok(None) };
+    let mut headers = onward::of_question(&open.headers);
+    if let Some(offer) = offer(&open.protocols) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
     }
-    if route.settings.via {
-        route.via.add(&mut headers, Version::HTTP_11);
+    if let Some(via) = route.via() {
+        via.add(&mut headers, Version::HTTP_11);
+    }
+    auth.ask(Question::new(&Method::GET, &open.path, headers)).await.map(Some)
+}
+
+/// Returns the subprotocols that a client offers, if it offers any.
+fn offer(protocols: &[String]) -> Option<HeaderValue> {
+    HeaderValue::try_from(protocols.join(", ")).ok().filter(|offer| !offer.is_empty())
+}
+
+/// Returns the request for the backend.
+fn request(route: &SessionRoute, open: Open, granted: Option<&Granted>, proxy: &Client) -> OpenRequest {
+    let Open { path, dialect, revision, transport, client, headers, protocols } = open;
+    let mut headers = onward::for_demuxed(&headers);
+    granted::replace(&mut headers, route.settings.identity(), granted);
+    let (dialect, revision) = dialect::named_by_proxy(&dialect, revision);
+    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+    if let Some(offer) = offer(&protocols) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
+    }
+    if let Some(via) = route.via() {
+        via.add(&mut headers, Version::HTTP_11);
     }
     route.settings.request_headers.apply(&mut headers);
     OpenRequest {

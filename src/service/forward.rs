@@ -9,12 +9,14 @@
 
 use std::sync::Arc;
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio_util::task::TaskTracker;
 
+use super::auth::Auth;
+use super::cors::is_preflight;
 use super::onward::Onward;
 use super::refusals::{Reason, Refusals};
 use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, unavailable};
@@ -28,7 +30,7 @@ use crate::limited::Limit;
 use crate::limits::Limits;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
-use crate::transport::polling::discard;
+use crate::transport::polling::{discard, respond as respond_with};
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, ClientUpgrade, tunnel};
 use crate::upstream::{
@@ -40,6 +42,8 @@ use crate::upstream::{
 pub struct Forward {
     /// Their target.
     pub upstream: Arc<InUse>,
+    /// Who says which clients may come in; without it all may.
+    pub auth: Option<Arc<Auth>>,
     /// The path that the backend sees.
     pub path: ForwardPath,
     /// Proxies in front whose forwarding headers are trusted.
@@ -114,6 +118,18 @@ impl Forward {
         };
         let upstream = Arc::clone(&self.upstream);
         let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
+        let via = route.via.then_some(&*self.via);
+        // A preflight has no credentials by which the client could be known.
+        let is_preflight = head.method == Method::OPTIONS && is_preflight(&head.headers);
+        if let Some(auth) = self.auth.as_ref().filter(|_| !is_preflight)
+            && let Err(denied) = auth.admit(&mut head, &client, &self.trusted_proxies, via).await
+        {
+            // A client that waits for a 100 has sent nothing.
+            if !head.headers.contains_key(EXPECT) {
+                discard(body.into(), &self.tracker);
+            }
+            return respond_with(denied.reply);
+        }
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
@@ -125,9 +141,13 @@ impl Forward {
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
         let pinned = if client.peer.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
-        let via = route.via.then_some(&*self.via);
-        let onward =
-            Onward { client: &client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
+        let onward = Onward {
+            client: &client,
+            trusted: &self.trusted_proxies,
+            via,
+            identity: route.identity(),
+            rules: &route.request_headers,
+        };
         let address = onward::address_of(&head.headers, &client, &self.trusted_proxies);
         let request = ForwardRequest {
             client: address,

@@ -47,7 +47,7 @@ pub(super) struct Arrival {
 impl Handshake<'_> {
     /// Opens a session, or returns why not.
     pub(super) async fn begin(&self, arrival: Arrival, cors: &CorsLayer) -> Response {
-        let Arrival { head, mut ask, client, beginning, named, asker } = arrival;
+        let Arrival { mut head, mut ask, client, beginning, named, asker } = arrival;
         let route = self.route;
         if let Some(response) = route.via.refuse_circle(&head.headers, &route.refusals) {
             return response;
@@ -82,6 +82,9 @@ impl Handshake<'_> {
         // Checked before the backend is asked, so that no session is opened there for a client that can't have it.
         if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
             return polling::respond(framing.refuse(Refusal::BadWebSocket(why), kind));
+        }
+        if let Err(denied) = route.authorize(&mut head, &client).await {
+            return refused(denied.outcome, polling::respond(denied.reply));
         }
         if let Some(ask) = ask.take_if(|_| route.settings.session.relay && beginning.may_relay) {
             let path = self.path(&head, &beginning).to_owned();

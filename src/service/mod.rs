@@ -3,6 +3,7 @@
 pub mod admin;
 mod answering;
 mod arrivals;
+mod auth;
 mod client;
 mod control;
 mod cors;
@@ -10,6 +11,7 @@ mod demux;
 mod foreign;
 mod forward;
 mod gateway;
+mod granted;
 mod handshake;
 mod locations;
 mod moves;
@@ -39,6 +41,7 @@ mod unknown;
 mod unsent;
 mod via;
 
+pub use auth::Auth;
 pub use client::{Client, Connection, Hop};
 pub use demux::Demux;
 pub use forward::{Forward, ForwardPath};
@@ -48,7 +51,7 @@ pub use nodes::{Nodes, NodesSettings};
 pub use refusals::Refusals;
 pub use running::{Handler, Running, Served};
 pub use session_route::SessionRoute;
-pub use settings::{AdminSettings, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
+pub use settings::{AdminSettings, AuthSettings, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
 pub use stack::{Current, Stack};
 pub use via::Via;
 

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER,
-    UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::Client;
+use super::granted::{self, Granted};
 use super::settings::HeaderRules;
 use super::via::Via;
 use crate::address::{TrustedProxy, is_among};
@@ -24,6 +25,8 @@ pub(super) struct Onward<'r> {
     pub(super) trusted: &'r [TrustedProxy],
     /// The name in `Via`; `None` if the route does not add it.
     pub(super) via: Option<&'r Via>,
+    /// The headers that tell who the client is, which it cannot set itself.
+    pub(super) identity: &'r [HeaderName],
     /// The headers that the route sets and removes.
     pub(super) rules: &'r HeaderRules,
 }
@@ -37,7 +40,7 @@ pub(super) fn for_upstream(head: &Parts, offer: &Subprotocol, onward: &Onward<'_
     if let Subprotocol::Routes(Some(name)) = offer {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, name.clone());
     }
-    onward.complete(headers, head.version)
+    onward.complete(headers, head)
 }
 
 /// Returns the headers for a session whose client another proxy has identified: that hop's headers do not matter here.
@@ -45,9 +48,24 @@ pub(super) fn for_demuxed(headers: &HeaderMap) -> HeaderMap {
     filtered(headers, &|_| false)
 }
 
+/// Returns the headers of the question whether a client may come in: what is asked for has neither a body nor a state that
+/// the client could know.
+pub(super) fn for_auth(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
+    onward.complete(of_question(&head.headers), head)
+}
+
+/// Returns the headers of the same question about a session whose client another proxy has identified.
+pub(super) fn of_question(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = filtered(headers, &|name| name == SEC_WEBSOCKET_PROTOCOL);
+    for name in [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
+        headers.remove(name);
+    }
+    headers
+}
+
 /// Returns the headers for a client whose WebSocket is relayed, including its own handshake.
 pub(super) fn for_relay(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
-    onward.complete(filtered(&head.headers, &|_| true), head.version)
+    onward.complete(filtered(&head.headers, &|_| true), head)
 }
 
 fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
@@ -72,7 +90,8 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> H
             kept.append(name, value.clone());
         }
     }
-    kept.extend(hop::trailers(headers).map(|names| (TRAILER, names)));
+    let trailers = hop::trailers(headers, |name| granted::is_among(name, onward.identity));
+    kept.extend(trailers.map(|names| (TRAILER, names)));
     // RFC 9110, section 10.1.1: such a client does not understand a 100.
     if head.version < Version::HTTP_11 {
         kept.remove(EXPECT);
@@ -88,7 +107,7 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> H
             kept.append(UPGRADE, protocol.clone());
         }
     }
-    onward.complete(kept, head.version)
+    onward.complete(kept, head)
 }
 
 /// Removes the hop-by-hop headers from a backend's response.
@@ -120,10 +139,12 @@ pub(super) fn upgrade(head: &Parts) -> bool {
 
 impl Onward<'_> {
     /// Adds who the client is, `Via`, and the route's headers.
-    fn complete(&self, mut headers: HeaderMap, version: Version) -> HeaderMap {
+    fn complete(&self, mut headers: HeaderMap, head: &Parts) -> HeaderMap {
         self.add_forwarded(&mut headers);
+        // Behind the filters: `Connection` could name what was granted.
+        granted::replace(&mut headers, self.identity, head.extensions.get::<Granted>());
         if let Some(via) = self.via {
-            via.add(&mut headers, version);
+            via.add(&mut headers, head.version);
         }
         self.rules.apply(&mut headers);
         headers

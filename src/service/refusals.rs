@@ -32,6 +32,8 @@ pub(super) enum Reason {
     Origin,
     /// The client's address is not among those that may meet the route.
     Address,
+    /// The server that says who may come in was not reached.
+    Auth,
     /// Too many preflights are pending at the backend.
     Preflights,
     /// No route has the request's path and host.
@@ -67,6 +69,7 @@ impl Reason {
             Self::Version => "unsupported version",
             Self::Origin => "foreign origin",
             Self::Address => "address not allowed",
+            Self::Auth => "the auth server has not answered",
             Self::Preflights => "too many preflights",
             Self::NoRoute => "no route",
             Self::Circle => "request loop",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use super::auth::Auth;
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
@@ -98,6 +99,15 @@ impl Served {
 }
 
 impl Handler {
+    /// Returns who says which of its clients may come in.
+    pub fn auth(&self) -> Option<&Arc<Auth>> {
+        match self {
+            Self::Gateway { gateway, .. } => gateway.route.auth.as_ref(),
+            Self::Demux(demux) => demux.route.auth.as_ref(),
+            Self::Forward(forward) => forward.auth.as_ref(),
+        }
+    }
+
     /// Returns whether it uses this upstream, and trusts these proxies.
     pub fn leads_to(&self, upstream: &Arc<InUse>, trusted_proxies: &[TrustedProxy]) -> bool {
         let (leads_to, trusts) = match self {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::auth::{Auth, Denied};
 use super::locations::Locations;
 use super::no_place::NoPlace;
 use super::onward::{self, Onward};
@@ -38,6 +39,8 @@ pub struct SessionRoute {
     pub settings: Arc<Route>,
     /// The target of its sessions.
     pub upstream: Arc<InUse>,
+    /// Who says which clients may come in; without it all may.
+    pub auth: Option<Arc<Auth>>,
     /// The backend's largest message, in payload bytes on the wire.
     pub message_max: usize,
     /// Proxies in front whose forwarding headers are trusted.
@@ -192,9 +195,28 @@ impl SessionRoute {
         head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
+    /// Asks whether a client may begin a session with this request, and keeps what is known of it there.
+    pub(super) async fn authorize(&self, head: &mut Parts, client: &Client) -> Result<(), Box<Denied>> {
+        match &self.auth {
+            Some(auth) => auth.admit(head, client, &self.trusted_proxies, self.via()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the name in `Via`, if the route adds it.
+    pub(super) fn via(&self) -> Option<&Via> {
+        self.settings.via.then_some(&*self.via)
+    }
+
     /// Returns what the backend is told besides the client's headers.
     pub(super) fn onward<'r>(&'r self, client: &'r Client) -> Onward<'r> {
-        let via = self.settings.via.then_some(&*self.via);
-        Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }
+        let Route { request_headers: rules, .. } = &*self.settings;
+        Onward {
+            client,
+            trusted: &self.trusted_proxies,
+            via: self.via(),
+            identity: self.settings.identity(),
+            rules,
+        }
     }
 }

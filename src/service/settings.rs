@@ -12,7 +12,7 @@ use crate::dialect;
 use crate::networks::Networks;
 use crate::route_id::RouteId;
 use crate::session;
-use crate::upstream::{BodyLimits, RequestLimits};
+use crate::upstream::{self, BodyLimits, RequestLimits};
 
 /// One `[[routes]]` entry, with `[defaults]` applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +32,8 @@ pub struct Route {
     pub upstream: String,
     /// Addresses that may meet it, as the proxies in front that are trusted tell them.
     pub networks: Networks,
+    /// The server that says who may come in; without one everybody may.
+    pub auth: Option<AuthSettings>,
     /// Origins that may connect; empty allows all. A request without `Origin` is always allowed.
     pub allowed_origins: Vec<String>,
     /// Its CORS rule.
@@ -68,6 +70,7 @@ impl Route {
             speech: dialect::Settings::default(),
             upstream: "a".into(),
             networks: Networks::default(),
+            auth: None,
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
@@ -82,10 +85,26 @@ impl Route {
         }
     }
 
+    /// Returns the headers that tell the backend who a client is, which no client can set itself.
+    pub(super) fn identity(&self) -> &[HeaderName] {
+        self.auth.as_ref().map_or(&[], |auth| &auth.headers)
+    }
+
     /// Returns the route's identity.
     pub fn id(&self) -> RouteId {
         RouteId::on(&self.listeners, self.host.as_deref().map(super::target::name), &self.path)
     }
+}
+
+/// A server that says who may come in (`[routes.auth]`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuthSettings {
+    /// The server, as an upstream of its own whose URL is what is asked for.
+    pub server: upstream::Settings,
+    /// The headers of its acceptance that the backend gets. A client's own are always removed.
+    pub headers: Vec<HeaderName>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// The headers that a route sets or, with `None`, removes.

@@ -13,6 +13,7 @@
 
 mod acme;
 mod activation;
+mod auth;
 mod balance;
 mod bind;
 mod bounds;

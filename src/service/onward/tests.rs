@@ -20,7 +20,11 @@ fn sent(pairs: &[(&str, &str)]) -> Parts {
 fn kept(head: &Parts, client: &Client, trusted: &[&str]) -> HeaderMap {
     let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
     let rules = HeaderRules::default();
-    for_upstream(head, &Subprotocol::Clients, &Onward { client, trusted: &trusted, via: None, rules: &rules })
+    for_upstream(
+        head,
+        &Subprotocol::Clients,
+        &Onward { client, trusted: &trusted, via: None, identity: &[], rules: &rules },
+    )
 }
 
 #[test]
@@ -193,4 +197,76 @@ fn an_ipv6_client_is_written_as_its_rfc_asks() {
     assert_eq!(kept(&sent(&[]), &client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");
     let mapped = Client { peer: "[::ffff:192.0.2.1]:1".parse().unwrap(), secure: false, subject: None };
     assert_eq!(kept(&sent(&[]), &mapped, &[])["x-forwarded-for"], "192.0.2.1");
+}
+
+#[test]
+fn what_was_granted_reaches_the_backend_whatever_a_client_says_of_its_name() {
+    let names = [HeaderName::from_static("x-user")];
+    let rules = HeaderRules::default();
+    let client = client();
+    // A trusted proxy in front may not know the name: what it passes on is no better.
+    let trusted = ["192.0.2.7".parse().unwrap()];
+    let onward = Onward { client: &client, trusted: &trusted, via: None, identity: &names, rules: &rules };
+    let lies = [
+        ("host", "a"),
+        ("connection", "x-user, te"),
+        ("x-user", "root"),
+        ("x_user", "root"),
+        ("te", "trailers"),
+        ("trailer", "x-user, x-sum, X_User"),
+    ];
+    let granted =
+        Granted::of(&names, &HeaderMap::from_iter([(names[0].clone(), HeaderValue::from_static("ada"))]));
+    for (granted, expected) in [(Some(granted), vec!["ada"]), (None, vec![])] {
+        let mut head = sent(&lies);
+        granted.map(|granted| head.extensions.insert(granted));
+        for headers in [
+            for_upstream(&head, &Subprotocol::Clients, &onward),
+            for_relay(&head, &onward),
+            for_forward(&head, false, &onward),
+        ] {
+            let said: Vec<_> = headers.get_all("x-user").iter().collect();
+            assert_eq!(said, expected);
+            assert!(!headers.contains_key("x_user"));
+            assert!(headers.get("trailer").is_none_or(|names| names == "x-sum"), "{headers:?}");
+        }
+    }
+}
+
+#[test]
+fn a_question_has_the_clients_headers_but_for_its_body_its_hop_and_what_it_knows_of_the_answer() {
+    let head = sent(&[
+        ("host", "a.test"),
+        ("cookie", "a=b"),
+        ("authorization", "Bearer x"),
+        ("x-user", "root"),
+        ("content-type", "text/plain"),
+        ("content-length", "2"),
+        ("range", "bytes=0-1"),
+        ("if-none-match", "\"a\""),
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", "k"),
+        ("sec-websocket-protocol", "chat, token"),
+    ]);
+    let (client, rules) = (client(), HeaderRules::default());
+    let onward = Onward { client: &client, trusted: &[], via: None, identity: &[], rules: &rules };
+    let headers = for_auth(&head, &onward);
+    let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "authorization",
+            "cookie",
+            "forwarded",
+            "host",
+            "sec-websocket-protocol",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+            "x-user"
+        ]
+    );
 }

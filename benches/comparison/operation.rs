@@ -165,7 +165,7 @@ impl Operation {
                 Peer::Node,
                 Peer::NginxBeforeNode,
             ],
-            Self::Connection => &[Peer::Own, Peer::Nginx, Peer::Haproxy],
+            Self::Connection => &[Peer::Own],
             Self::Push(Receiver::Xhr) | Self::Post(_) | Self::Parked(Receiver::Xhr) => {
                 &[Peer::Mux, Peer::Own, Peer::SockJsNode, Peer::Pushpin]
             }
@@ -221,8 +221,7 @@ impl Operation {
             | Self::Held
             | Self::PushInstructions(Receiver::EngineIo)
             | Self::PostInstructions(Receiver::EngineIo) => &[Peer::Hyper, Peer::EngineIoxide],
-            Self::Connection => &[Peer::Nginx, Peer::Haproxy],
-            Self::PushInstructions(_) | Self::PostInstructions(_) => &[],
+            Self::Connection | Self::PushInstructions(_) | Self::PostInstructions(_) => &[],
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn polliwog(
     let (kind, plain) = if back_side == BackSide::Mux { ("mux", "mux") } else { ("engine.io", "websocket") };
     let relay = back_side != BackSide::Framed;
     format!(
-        "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n{tls}\
+        "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\nidle_timeout = \"1h\"\n{tls}\
          [limits]\nhandshakes_per_second = 0\n\
          [admin]\nlisten = \"{admin}\"\n\
          [log]\nlevel = \"error\"\n\

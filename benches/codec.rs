@@ -52,7 +52,7 @@ fn frames(criterion: &mut Criterion) {
         encode_text(&packet, &mut encoded);
         let encoded = Text::lossy(Bytes::from(encoded));
         group.bench_with_input(BenchmarkId::new("decode", name), &encoded, |bencher, encoded| {
-            bencher.iter(|| decode_text(encoded));
+            bencher.iter(|| decode_text(encoded.clone()));
         });
     }
     group.finish();

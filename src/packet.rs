@@ -22,7 +22,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 /// A run of valid UTF-8 that shares its buffer.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -57,15 +57,17 @@ impl Text {
         Self(Bytes::from_static(text.as_bytes()))
     }
 
-    /// Returns the text without its first `at` bytes, sharing the buffer.
+    /// Returns the text without its first `at` bytes, in the same buffer.
     ///
     /// # Panics
     /// If the byte before the cut is not ASCII, or does not exist.
     #[must_use]
-    pub fn skip(&self, at: usize) -> Self {
+    pub fn skip(mut self, at: usize) -> Self {
         // That byte is enough: checking the whole text again would cost as much as reading it.
         assert!(self.0[..at].last().is_none_or(u8::is_ascii), "a text is cut between characters");
-        Self(self.0.slice(at..))
+        // Not a slice, which would have the buffer counted for two.
+        self.0.advance(at);
+        self
     }
 
     /// Returns the text before byte `at` and the text after it, sharing the buffer; the byte itself is left out.

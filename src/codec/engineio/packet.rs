@@ -8,15 +8,14 @@ use crate::packet::{Message, Packet, Text};
 ///
 /// # Errors
 /// The text is empty, or its first character is not a packet type.
-pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
+pub fn decode_text(text: Text) -> Result<Packet, Malformed> {
     let kind = text.as_bytes().first().ok_or(Malformed)?;
-    let data = || text.skip(1);
     match kind {
-        b'0' => Ok(Packet::Open(data())),
+        b'0' => Ok(Packet::Open(text.skip(1))),
         b'1' => Ok(Packet::Close(None)),
-        b'2' => Ok(Packet::Ping(data())),
-        b'3' => Ok(Packet::Pong(data())),
-        b'4' => Ok(Packet::Message(Message::Text(data()))),
+        b'2' => Ok(Packet::Ping(text.skip(1))),
+        b'3' => Ok(Packet::Pong(text.skip(1))),
+        b'4' => Ok(Packet::Message(Message::Text(text.skip(1)))),
         b'5' => Ok(Packet::Upgrade),
         b'6' => Ok(Packet::Noop),
         b'b' => Ok(Packet::Message(Message::Binary(base64::decode(&text.as_bytes()[1..])))),
@@ -116,7 +115,7 @@ mod tests {
         ];
         for (packet, text) in vectors {
             assert_eq!(text_of(&packet), text);
-            assert_eq!(decode_text(&text.into()), Ok(packet));
+            assert_eq!(decode_text(text.into()), Ok(packet));
         }
     }
 
@@ -124,14 +123,14 @@ mod tests {
     fn text_that_begins_with_b_or_4_stays_text() {
         for data in ["bAQID", "4", "b", "4b4"] {
             let packet = Packet::Message(Message::text(data));
-            assert_eq!(decode_text(&text_of(&packet).as_str().into()), Ok(packet));
+            assert_eq!(decode_text(text_of(&packet).as_str().into()), Ok(packet));
         }
     }
 
     #[test]
     fn what_is_no_packet_is_malformed() {
         for text in ["", "7", "x", "é", "\u{1e}", " 4", "-1"] {
-            assert_eq!(decode_text(&text.into()), Err(Malformed), "{text:?}");
+            assert_eq!(decode_text(text.into()), Err(Malformed), "{text:?}");
         }
     }
 

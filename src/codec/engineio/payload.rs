@@ -37,7 +37,7 @@ impl Iterator for Payload {
             }
             None => rest,
         };
-        let packet = decode_text(&first);
+        let packet = decode_text(first);
         if packet.is_err() {
             self.rest = None;
         }

@@ -19,7 +19,7 @@ use crate::packet::{Message, Packet, Text};
 ///
 /// # Errors
 /// The text is empty, or its first character is not a packet type.
-pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
+pub fn decode_text(text: Text) -> Result<Packet, Malformed> {
     match text.as_bytes().strip_prefix(b"b") {
         Some(rest) => {
             let (kind, data) = rest.split_first().ok_or(Malformed)?;
@@ -93,7 +93,7 @@ mod tests {
         let mut out = Vec::new();
         encode_text(&binary(&[1, 2, 3, 4]), &mut out);
         assert_eq!(out, b"b4AQIDBA==");
-        assert_eq!(decode_text(&"b4AQIDBA==".into()), Ok(binary(&[1, 2, 3, 4])));
+        assert_eq!(decode_text("b4AQIDBA==".into()), Ok(binary(&[1, 2, 3, 4])));
         assert_eq!(encode_frame(&binary(&[1, 2])), Frame::Binary(Bytes::from_static(&[4, 1, 2])));
         assert_eq!(decode_binary(&Bytes::from_static(&[4, 1, 2])), Ok(binary(&[1, 2])));
     }
@@ -104,14 +104,14 @@ mod tests {
             let mut out = Vec::new();
             let packet = Packet::Message(Message::text(data));
             encode_text(&packet, &mut out);
-            assert_eq!(decode_text(&Text::new(out.into()).unwrap()), Ok(packet));
+            assert_eq!(decode_text(Text::new(out.into()).unwrap()), Ok(packet));
         }
     }
 
     #[test]
     fn what_is_no_packet_is_malformed() {
         for text in ["", "7", "b", "b7AQ==", "bx"] {
-            assert_eq!(decode_text(&text.into()), Err(Malformed), "{text}");
+            assert_eq!(decode_text(text.into()), Err(Malformed), "{text}");
         }
         for bytes in [&b""[..], &[7], b"4"] {
             assert_eq!(decode_binary(&Bytes::from_static(bytes)), Err(Malformed), "{bytes:?}");

@@ -81,8 +81,8 @@ impl Framing for EngineIoFraming {
 
     fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
         let packet = match self.revision {
-            Revision::V3 => v3::decode_text(&text),
-            Revision::V4 => decode_text(&text),
+            Revision::V3 => v3::decode_text(text),
+            Revision::V4 => decode_text(text),
         };
         packet.map(Read::One)
     }

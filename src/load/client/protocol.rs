@@ -76,10 +76,10 @@ impl Protocol {
             (_, WsMessage::Close(frame)) => return Err(Fault::Closed(Some(close::from_frame(frame)))),
             (_, WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)) => None,
             (Self::EngineIo(Revision::V4), WsMessage::Text(text)) => {
-                Some(engineio::decode_text(&checked(text)).map_err(malformed)?)
+                Some(engineio::decode_text(checked(text)).map_err(malformed)?)
             }
             (Self::EngineIo(Revision::V3), WsMessage::Text(text)) => {
-                Some(v3::decode_text(&checked(text)).map_err(malformed)?)
+                Some(v3::decode_text(checked(text)).map_err(malformed)?)
             }
             (Self::EngineIo(Revision::V3), WsMessage::Binary(bytes)) => {
                 Some(v3::decode_binary(&bytes).map_err(malformed)?)

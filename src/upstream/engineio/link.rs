@@ -38,8 +38,8 @@ impl EngineIoLink {
             (Incoming::Message(Message::Binary(bytes)), Revision::V4) => {
                 Ok(Packet::Message(Message::Binary(bytes)))
             }
-            (Incoming::Message(Message::Text(text)), Revision::V3) => v3::decode_text(&text),
-            (Incoming::Message(Message::Text(text)), Revision::V4) => engineio::decode_text(&text),
+            (Incoming::Message(Message::Text(text)), Revision::V3) => v3::decode_text(text),
+            (Incoming::Message(Message::Text(text)), Revision::V4) => engineio::decode_text(text),
         };
         match packet {
             Ok(Packet::Message(message)) if message.len() > self.message_max => {

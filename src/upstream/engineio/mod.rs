@@ -176,7 +176,7 @@ pub(super) async fn begin(
         // Some servers refuse only now: with a Close frame, or with HTTP where a frame is expected.
         Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
     };
-    let open = open_packet(&text).map_err(protocol)?;
+    let open = open_packet(text).map_err(protocol)?;
     let heartbeat = heartbeat(&open);
     let opened = Opened { headers, subprotocol, ..opened(&open) };
     Ok((opened, Box::new(EngineIoLink::new(socket, revision, heartbeat, message_max))))
@@ -184,10 +184,10 @@ pub(super) async fn begin(
 
 /// Reads a server's first message.
 pub(super) fn introduction(text: &Text) -> Option<Opened> {
-    open_packet(text).ok().as_ref().map(opened)
+    open_packet(text.clone()).ok().as_ref().map(opened)
 }
 
-fn open_packet(text: &Text) -> Result<OpenPacket, &'static str> {
+fn open_packet(text: Text) -> Result<OpenPacket, &'static str> {
     let Ok(Packet::Open(json)) = decode_text(text) else {
         return Err("its first packet is not an open packet");
     };

@@ -35,7 +35,7 @@ impl BinaryPayload {
         let packet = self.rest.slice(start..start + len);
         self.rest = self.rest.slice(start + len..);
         match form {
-            TEXT => decode_text(&Text::new(packet).map_err(|_| Malformed)?),
+            TEXT => decode_text(Text::new(packet).map_err(|_| Malformed)?),
             _ => decode_binary(&packet),
         }
     }

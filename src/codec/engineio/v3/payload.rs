@@ -51,8 +51,8 @@ impl TextPayload {
                 // Cut between characters, as lengths count characters.
                 let text = Text::from_checked(self.body.slice(start..self.at));
                 return Some(match self.strings {
-                    Strings::Plain => decode_text(&text),
-                    Strings::EncodedTwice => halve(&text).and_then(|text| decode_text(&text)),
+                    Strings::Plain => decode_text(text),
+                    Strings::EncodedTwice => halve(&text).and_then(|text| decode_text(text)),
                 });
             }
         }

@@ -24,7 +24,7 @@ pub struct Limits {
 pub(super) const LIMITS: &[Row<Written>] = {
     use Section::Limits;
     &[
-        row(Limits, "max_connections", Count, Example("40_000"), "most connections; unset: four for each of max_sessions",
+        row(Limits, "max_connections", Count, Example("40_000"), "most connections; unset: 1000, or four for each of max_sessions",
             |table, key, written| written.max_connections = table.value(key, count(0..=CONNECTIONS_MAX))),
         row(Limits, "client_connections", Count, Example("10_000"), "most connections of one client; unset: a quarter of those",
             |table, key, written| written.client_connections = table.value(key, count(0..=CONNECTIONS_MAX))),

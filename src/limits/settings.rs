@@ -32,7 +32,8 @@ impl Settings {
 
     /// Creates the settings that hold if none is written, beside this maximum of sessions.
     pub const fn beside(max_sessions: usize) -> Self {
-        let max_connections = max_sessions.saturating_mul(CONNECTIONS_EACH);
+        let connections = max_sessions.saturating_mul(CONNECTIONS_EACH);
+        let max_connections = if connections < CONNECTIONS_MIN { CONNECTIONS_MIN } else { connections };
         Self {
             max_connections,
             client_connections: max_connections.div_ceil(Self::SHARE),
@@ -62,5 +63,7 @@ impl Default for Settings {
 
 /// A polling client has two, one more while it upgrades, and some are kept alive by clients that have gone on.
 const CONNECTIONS_EACH: usize = 4;
+/// Few sessions leave room for the requests of clients that have none.
+const CONNECTIONS_MIN: usize = 1000;
 /// A small part of what one core can do, and ten seconds of it are `max_sessions` by default.
 const HANDSHAKES: usize = 1000;

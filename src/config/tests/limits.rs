@@ -21,7 +21,7 @@ fn a_client_has_a_quarter_of_what_all_have_unless_it_is_written() {
         (40_000, 10_000, 2_500)
     );
     let fewer = limits("[server]\nmax_sessions = 6\n");
-    assert_eq!((fewer.max_connections, fewer.client_connections, fewer.client_sessions), (24, 6, 2));
+    assert_eq!((fewer.max_connections, fewer.client_connections, fewer.client_sessions), (1000, 250, 2));
     let written = limits("[limits]\nmax_connections = 9\nclient_sessions = 0\nhandshakes_per_second = 0\n");
     assert_eq!((written.max_connections, written.client_connections), (9, 3));
     assert_eq!((written.client_sessions, written.handshakes_per_second), (Settings::NONE, Settings::NONE));

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 from hostile import (
     COMPRESSION_ERROR,
@@ -306,6 +307,47 @@ def silence(site):
     session.is_whole()
 
 
+def trickled_header(site):
+    """A header section that trickles in beside a poll that waits ends the connection."""
+    session = Carried(site)
+    hostile = Hostile(site.door)
+    hostile.request(1, "GET", f"{session.idle}?after=0")
+    assert hostile.serves()
+    began = time.monotonic()
+    hostile.send(frame(HEADERS, END_STREAM, 3, hostile.block("GET", session.path)))
+    while hostile.send(frame(CONTINUATION, 0, 3, hostile.encoder.encode([("x", "y")]))):
+        assert time.monotonic() - began < 20, "it trickles on"
+        # The pace of the trickle.
+        time.sleep(0.7)
+    session.is_whole()
+
+
+def windows_of_one(site):
+    """A response whose window opens byte by byte costs little, and nobody else waits."""
+    session = Carried(site)
+    hostile = Hostile(site.door, setting(INITIAL_WINDOW_SIZE, 0))
+    hostile.request(1, "GET", "/socket.io/socket.io.js")
+    assert hostile.serves()
+    for _ in range(20):
+        if not hostile.send(frame(WINDOW_UPDATE, 0, 1, number(1)) * 1000):
+            break
+        assert hostile.serves()
+    hostile.close()
+    session.is_whole()
+
+
+def windows_to_and_fro(site):
+    """Settings that move the windows of all streams up and down are followed, or end the connection."""
+    session = Carried(site)
+    hostile = Hostile(site.door, setting(INITIAL_WINDOW_SIZE, 0))
+    for stream in range(1, 99, 2):
+        hostile.request(stream, "GET", "/socket.io/socket.io.js")
+    to_and_fro = frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW_SIZE, 0)) + frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW_SIZE, 1))
+    hostile.flood(to_and_fro * 100, 1 * MIB)
+    hostile.close()
+    session.is_whole()
+
+
 def half_said(site):
     """A POST whose connection ends in the middle of its body sends nothing."""
     session = Carried(site)
@@ -340,5 +382,8 @@ ALL = [
     pushed,
     unknown_frames,
     silence,
+    trickled_header,
+    windows_of_one,
+    windows_to_and_fro,
     half_said,
 ]

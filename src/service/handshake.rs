@@ -89,10 +89,9 @@ impl Handshake<'_> {
         if let Some(ask) = ask.take_if(|_| route.settings.session.relay && beginning.may_relay) {
             let path = self.path(&head, &beginning).to_owned();
             return match relay::begin(route, head, path, ask, client, Arc::clone(framing), admission).await {
-                Ok(mut response) => {
+                Ok(response) => {
                     route.meter.handshake(Outcome::Accepted);
-                    response.extensions_mut().insert(FromBackend::Accepted);
-                    response
+                    accepted(response)
                 }
                 Err(error) => failed(error),
             };
@@ -144,12 +143,10 @@ impl Handshake<'_> {
             headers,
             route.owner(&head.headers, &client),
         );
-        let mut response = match ask {
+        accepted(match ask {
             None => session.answer_poll(link, admission, asker).await,
             Some(ask) => session.answer_web_socket(link, admission, ask),
-        };
-        response.extensions_mut().insert(FromBackend::Accepted);
-        response
+        })
     }
 
     /// Lets other nodes find a session under the id of its backend.
@@ -235,6 +232,12 @@ impl Handshake<'_> {
         };
         (unreached.outcome, response)
     }
+}
+
+/// Marks the response to a client whose backend has accepted it.
+fn accepted(mut response: Response) -> Response {
+    response.extensions_mut().insert(FromBackend::Accepted);
+    response
 }
 
 /// Refuses a request that would begin a session, because another of its client's requests was faster and is still there.

@@ -57,18 +57,16 @@ impl Process {
         let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
         let budget = Budget::new(config.limits.memory_max.bytes(memory::available()));
         let metrics = Metrics::of(budget.clone());
-        metrics.sessions_limit(config.server.max_sessions);
-        metrics.first_loaded();
-        let limited = Limited::new(&metrics);
-        let limits = Limits::new(config.limits.clients, &config.server.trusted_proxies, limited.clone());
+        report_start(&metrics, config);
+        let limits =
+            Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
         let listeners = Listeners::bind(config).await?;
         let listening = listeners.listening()?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
 
         let helpers = Background { vital: vital.clone(), ..Background::default() };
         let registry = Registry::of_node(config.server.max_sessions, node, budget);
-        helpers.spawn_endless("the budget of memory", registry.clone().run_relief(limited));
-        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
+        look_after(&registry, &limits, &helpers);
         let directory = directory::kept(config, node, &registry, &helpers, &metrics)?;
         let secured = peers::secured(config)?;
         let cluster = |node| {
@@ -157,4 +155,17 @@ impl Process {
         helpers.spawn_endless("reloads", reloader.run(wishes));
         Ok(Self { config: in_force, drain, endings, wiring, asked, succession })
     }
+}
+
+/// Starts what sessions need besides their own tasks.
+fn look_after(registry: &Registry, limits: &Limits, helpers: &Background) {
+    let limited = limits.limited().clone();
+    helpers.spawn_endless("the budget of memory", registry.clone().run_relief(limited));
+    helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
+}
+
+/// Sets what metrics show of a configuration.
+fn report_start(metrics: &Metrics, config: &Config) {
+    metrics.sessions_limit(config.server.max_sessions);
+    metrics.first_loaded();
 }

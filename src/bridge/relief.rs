@@ -77,7 +77,9 @@ impl Registry {
             match poll_fn(|cx| self.budget().poll_due(cx)).await {
                 Due::Ends => {
                     let ended = self.end_heaviest();
-                    (0..ended).for_each(|_| limited.reached(Limit::MemoryMax, None));
+                    for _ in 0..ended {
+                        limited.reached(Limit::MemoryMax, None);
+                    }
                     if ended == 0 {
                         // What takes the memory belongs to no session.
                         sleep(PAUSE).await;
@@ -96,7 +98,9 @@ impl Registry {
             Holder { id: bridge, bytes, age }
         });
         let chosen = choose(holders, self.budget().share(), self.budget().excess());
-        chosen.iter().for_each(|bridge| bridge.end_for_memory());
+        for bridge in &chosen {
+            bridge.end_for_memory();
+        }
         chosen.len()
     }
 

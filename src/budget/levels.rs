@@ -26,7 +26,7 @@ pub(super) const fn relieved(max: usize) -> usize {
 
 /// Returns an equal share of the budget.
 pub(super) const fn share(max: usize, sessions: usize) -> usize {
-    if sessions == 0 { max } else { max / sessions }
+    max / if sessions == 0 { 1 } else { sessions }
 }
 
 /// Returns how much may wait for a session's client while the budget is tight.

@@ -79,7 +79,7 @@ impl Body for Streamed {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.told |= !matches!(frame, Some(Ok(_)));
-        self.charge.set(piece_len(&frame));
+        self.charge.set(frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, piece_len));
         match &frame {
             Some(Err(AnswerError::Broken(_))) => self.under_way.broke(Broken::UpstreamClosed),
             Some(Err(AnswerError::Stalled(_))) => self.under_way.broke(Broken::Stalled),
@@ -98,8 +98,7 @@ impl Body for Streamed {
 }
 
 /// Returns the length of a piece of a body.
-fn piece_len(frame: &Option<Result<Frame<Bytes>, AnswerError>>) -> usize {
-    let Some(Ok(frame)) = frame else { return 0 };
+fn piece_len(frame: &Frame<Bytes>) -> usize {
     frame.data_ref().map_or(0, Bytes::len)
 }
 

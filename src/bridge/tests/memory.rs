@@ -8,8 +8,7 @@ use crate::limited::Limited;
 fn stage(max: usize) -> (Stage, Budget, Charge) {
     let budget = Budget::new(Some(max));
     let registry = Registry::of_node(100, None, budget.clone());
-    let relief = registry.clone().run_relief(Limited::default());
-    tokio::spawn(relief);
+    TaskTracker::new().spawn(registry.clone().run_relief(Limited::default()));
     let charge = budget.charge();
     (Stage { registry, ..Stage::new(HangUp::Ends) }, budget, charge)
 }

@@ -20,8 +20,8 @@ struct Plain {
     asked: Receiver<Vec<String>>,
 }
 
-/// What a server says to a request with these lines; `None` says nothing, ever.
-type Say = fn(&[String]) -> Option<Vec<u8>>;
+/// What a server says to a request with these lines; an empty text is silence, for ever.
+type Say = fn(&[String]) -> Vec<u8>;
 
 impl Plain {
     fn serve(say: Say) -> Self {
@@ -66,15 +66,13 @@ where
         }
         let said = say(&head);
         let _ = tell.send(head);
-        match said {
-            Some(said) => {
-                let mut stream = stream;
-                let _ = stream.write_all(&said);
-            }
-            None => loop {
+        if said.is_empty() {
+            loop {
                 thread::park();
-            },
+            }
         }
+        let mut stream = stream;
+        let _ = stream.write_all(&said);
     }
 }
 
@@ -85,8 +83,8 @@ fn header<'l>(lines: &'l [String], name: &str) -> Option<&'l str> {
 }
 
 /// Knows a client by its cookie, or sends it away.
-fn gate(lines: &[String]) -> Option<Vec<u8>> {
-    Some(match header(lines, "cookie").unwrap_or_default() {
+fn gate(lines: &[String]) -> Vec<u8> {
+    match header(lines, "cookie").unwrap_or_default() {
         "user=ada" => b"HTTP/1.1 200 OK\r\nX-User: ada\r\nX-Groups: a\r\nX-Groups: b\r\nX-Other: 1\r\n\
                         Set-Cookie: seen=1\r\nContent-Length: 2\r\n\r\nok"
             .to_vec(),
@@ -94,12 +92,12 @@ fn gate(lines: &[String]) -> Option<Vec<u8>> {
         "user=lost" => {
             b"HTTP/1.1 302 Found\r\nLocation: https://sso.test/?a=b\r\nContent-Length: 0\r\n\r\n".to_vec()
         }
-        "user=slow" => return None,
+        "user=slow" => Vec::new(),
         "user=long" => {
-            [&b"HTTP/1.1 403 Forbidden\r\nContent-Length: 300000\r\n\r\n"[..], &[b'x'; 300_000]].concat()
+            [&b"HTTP/1.1 403 Forbidden\r\nContent-Length: 300000\r\n\r\n"[..], &vec![b'x'; 300_000]].concat()
         }
         _ => [DENIED_HEAD, DENIED].concat(),
-    })
+    }
 }
 
 /// Chunked, with bytes that are no text, and headers that are only about this hop.
@@ -109,13 +107,13 @@ const DENIED_HEAD: &[u8] =
 const DENIED: &[u8] = b"<p>log in\r\n\xff\x00\n";
 
 /// Shows what it receives; a request for another protocol gets that.
-fn application(lines: &[String]) -> Option<Vec<u8>> {
-    if header(lines, "upgrade").is_some() {
-        return Some(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n".to_vec(),
-        );
-    }
-    Some(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine".to_vec())
+fn application(lines: &[String]) -> Vec<u8> {
+    let said: &[u8] = if header(lines, "upgrade").is_some() {
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n"
+    } else {
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+    };
+    said.to_vec()
 }
 
 const HEADERS: &str = "headers = [\"X-User\", \"X-Groups\"]";

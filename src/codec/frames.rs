@@ -11,6 +11,8 @@ pub struct FrameScanner {
     message_max: u64,
     /// Payload bytes of the current frame that have not come yet.
     left: u64,
+    /// Whether that is a control frame.
+    is_control: bool,
     /// Payload bytes of the current message, in the frames begun so far.
     message_len: u64,
     /// Whether the current message continues in another frame.
@@ -42,7 +44,15 @@ pub enum Scan {
 impl FrameScanner {
     /// Creates the state of a new direction.
     pub const fn new(message_max: u64) -> Self {
-        Self { message_max, left: 0, message_len: 0, unfinished: false, counted: NOTHING, closed: false }
+        Self {
+            message_max,
+            left: 0,
+            is_control: false,
+            message_len: 0,
+            unfinished: false,
+            counted: NOTHING,
+            closed: false,
+        }
     }
 
     /// Applies another limit to the frames that begin from now on.
@@ -58,21 +68,27 @@ impl FrameScanner {
             let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest);
             at += payload;
             self.left -= payload as u64;
+            // Not before it has come: a header may claim any length.
+            if self.is_control {
+                self.counted.overhead += payload as u64;
+            } else {
+                self.counted.bytes += payload as u64;
+            }
             let Some((header, header_len)) = FrameHeader::read(&bytes[at..]) else { return Scan::Pass(at) };
             // A control frame may stand between a message's fragments (RFC 6455, section 5.4), but is none of them.
-            if header.is_control() {
+            self.is_control = header.is_control();
+            if self.is_control {
                 self.closed |= header.opcode == CLOSE;
-                self.counted.overhead += header.payload_len;
             } else {
                 // A message that begins inside another is an error for its receiver to find.
-                let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
+                let before = if header.opcode == CONTINUATION { self.message_len } else { 0 };
                 // A header may claim 2^64 - 1 bytes (section 5.2): a plain sum could wrap around to less than the limit.
-                if message_len.saturating_add(header.payload_len) > self.message_max {
+                let message_len = before.saturating_add(header.payload_len);
+                if message_len > self.message_max {
                     return Scan::TooLarge(at);
                 }
-                self.message_len = message_len + header.payload_len;
+                self.message_len = message_len;
                 self.unfinished = !header.fin;
-                self.counted.bytes += header.payload_len;
                 self.counted.messages += u64::from(header.fin);
             }
             self.counted.overhead += header_len as u64;
@@ -193,6 +209,20 @@ mod tests {
         assert_eq!(FrameScanner::new(10).scan(&huge), Scan::TooLarge(0));
         let exact = frame(0x81, false, &[b'x'; 10]);
         assert_eq!(FrameScanner::new(10).scan(&exact), Scan::Pass(exact.len()));
+    }
+
+    #[test]
+    fn what_a_header_claims_is_counted_when_it_has_come() {
+        let huge = |first| [&[first, 0x7f][..], &[0xff; 8], b"four"].concat();
+        let fragments = [frame(0x01, false, b"first"), huge(0x80)].concat();
+        for (frames, bytes, overhead) in
+            [(huge(0x89), 0, 10 + 4), (huge(0x82), 4, 10), (fragments, 5 + 4, 2 + 10)]
+        {
+            let mut scanner = FrameScanner::new(u64::MAX);
+            assert_eq!(scanner.scan(&frames), Scan::Pass(frames.len()));
+            let counted = scanner.take_counted();
+            assert_eq!((counted.bytes, counted.overhead), (bytes, overhead));
+        }
     }
 
     #[test]

@@ -55,9 +55,7 @@ impl Process {
         let (config, reload) = (&config, Arc::<Notify>::default());
         let wanted = config.succession.is_some().then(Arc::<Notify>::default);
         let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
-        let budget = Budget::new(config.limits.memory_max.bytes(memory::available()));
-        let metrics = Metrics::of(budget.clone());
-        report_start(&metrics, config);
+        let (budget, metrics) = counted(config);
         let limits =
             Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
         let listeners = Listeners::bind(config).await?;
@@ -159,13 +157,15 @@ impl Process {
 
 /// Starts what sessions need besides their own tasks.
 fn look_after(registry: &Registry, limits: &Limits, helpers: &Background) {
-    let limited = limits.limited().clone();
-    helpers.spawn_endless("the budget of memory", registry.clone().run_relief(limited));
+    helpers.spawn_endless("the budget of memory", registry.clone().run_relief(limits.limited()));
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
 }
 
-/// Sets what metrics show of a configuration.
-fn report_start(metrics: &Metrics, config: &Config) {
+/// Creates what counts memory, and all else.
+fn counted(config: &Config) -> (Budget, Metrics) {
+    let budget = Budget::new(config.limits.memory_max.bytes(memory::available()));
+    let metrics = Metrics::of(budget.clone());
     metrics.sessions_limit(config.server.max_sessions);
     metrics.first_loaded();
+    (budget, metrics)
 }

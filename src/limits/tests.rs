@@ -7,6 +7,7 @@ fn limits(settings: Settings, trusted: &[&str]) -> Limits {
     Limits::new(settings, &trusted, Limited::default())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "limits take it so")]
 fn ip(text: &str) -> Option<IpAddr> {
     Some(text.parse().unwrap())
 }
@@ -73,7 +74,7 @@ fn a_client_that_comes_too_often_waits_and_takes_nothing_from_the_others() {
         Settings { handshakes_per_second: 10, client_handshakes_per_second: 1, ..Settings::default() };
     let limits = limits(settings, &[]);
     let (one, other) = (limits.client(ip("192.0.2.1")), limits.client(ip("192.0.2.2")));
-    let now = Instant::now();
+    let now = tokio::time::Instant::now().into_std();
     let shake = |client, now| limits.shake(client, now).map_err(|early| early.wait);
     // Ten seconds' worth at once.
     assert!((0..10).all(|_| shake(one, now).is_ok()));

@@ -1,7 +1,5 @@
 //! Why there is no place for a session, and what its client is told.
 
-use std::time::Duration;
-
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
@@ -57,7 +55,7 @@ impl NoPlace {
             Self::Full | Self::Memory | Self::TooMany => retry_after(),
             // Rounded up: earlier it would be refused again.
             Self::TooEarly(TooEarly { wait }) => {
-                HeaderValue::from((wait + Duration::from_secs(1) - Duration::from_nanos(1)).as_secs().max(1))
+                HeaderValue::from((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
             }
         }
     }

@@ -108,13 +108,10 @@ impl Forward {
         }
         // A drain waits for those that wait in line, too.
         let token = self.tracker.token();
-        let passes = match self.enter().await {
-            Ok(passes) => passes,
-            Err(Overcrowded) => {
-                self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
-                discard(body.into(), &self.tracker);
-                return unavailable("too many requests are being forwarded\n");
-            }
+        let Ok(passes) = self.enter().await else {
+            self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
+            discard(body.into(), &self.tracker);
+            return unavailable("too many requests are being forwarded\n");
         };
         let upstream = Arc::clone(&self.upstream);
         let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());

@@ -80,7 +80,7 @@ impl Pace {
         }
         let waited = self.waited + self.asked.map_or(Duration::ZERO, |asked| now - asked);
         if waited < WINDOW {
-            return Ok(Some(end.min(now + (WINDOW - waited))));
+            return Ok(Some(end.min(now + WINDOW.saturating_sub(waited))));
         }
         if self.bytes < (limits.min_rate as u64).saturating_mul(WINDOW.as_secs()) {
             return Err(TooSlow::Trickles);

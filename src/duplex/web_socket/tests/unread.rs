@@ -33,9 +33,7 @@ async fn pongs_that_nobody_reads_take_little_and_end_the_connection() {
                 Some(Ok(Incoming::Ping(_))) => assert!(socket.held() < 10_000, "{}", socket.held()),
                 other => return other,
             }
-            if start.elapsed() > 10 * LIMIT {
-                panic!("it reads on");
-            }
+            assert!(start.elapsed() < 10 * LIMIT, "it reads on");
             // The pace at which pings come.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ pub struct Auth {
     /// The log lines of the route's refusals.
     pub refusals: Arc<Refusals>,
 }
+
+/// The future of [`Auth::ask`].
+pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Result<Granted, Box<Denied>>> + Send + 'a>>;
 
 /// A question about one request.
 #[derive(Debug)]
@@ -121,7 +125,12 @@ impl Auth {
     ///
     /// # Errors
     /// The client may not come in.
-    pub(super) async fn ask(&self, question: Question) -> Result<Granted, Box<Denied>> {
+    pub(super) fn ask(&self, question: Question) -> Asking<'_> {
+        // Apart from the caller's future: it is large, and most routes ask nobody.
+        Box::pin(self.judge(question))
+    }
+
+    async fn judge(&self, question: Question) -> Result<Granted, Box<Denied>> {
         let asked = match tokio::time::timeout(self.settings.timeout, self.answer(question)).await {
             Ok(asked) => asked,
             Err(elapsed) => Err(elapsed.into()),

@@ -31,7 +31,7 @@ async fn an_idle_connection_gives_up_its_service_and_keeps_its_logins() {
     // It may be asked again before it rests.
     let asks = async {
         while pinned.lock().unwrap().len() < 3 {
-            assert!(client.ask(POLL).await.ends_with("hello"))
+            assert!(client.ask(POLL).await.ends_with("hello"));
         }
     };
     timeout(PATIENCE, asks).await.expect("it rests");

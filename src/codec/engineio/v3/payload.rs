@@ -52,7 +52,7 @@ impl TextPayload {
                 let text = Text::from_checked(self.body.slice(start..self.at));
                 return Some(match self.strings {
                     Strings::Plain => decode_text(text),
-                    Strings::EncodedTwice => halve(&text).and_then(|text| decode_text(text)),
+                    Strings::EncodedTwice => halve(&text).and_then(decode_text),
                 });
             }
         }

@@ -25,6 +25,8 @@ mod endings;
 mod expiry;
 mod given;
 mod hints;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) mod in_memory;
 mod inspect;
 mod limit;
 mod listed;

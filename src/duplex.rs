@@ -43,6 +43,8 @@ pub use self::socket::Socket;
 pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) use self::web_socket::tests::any::{check_deflate, check_web_socket};
 pub use self::web_socket::{
     Buffers, Fault, Incoming, Violation, WebSocket, binary_frame, random_mask, text_frame,
 };

@@ -2,6 +2,15 @@
 //!
 #![doc = include_str!("ARCHITECTURE.md")]
 #![allow(rustdoc::private_intra_doc_links, reason = "the page is for those who read the source")]
+#![cfg_attr(
+    fuzzing,
+    allow(
+        dead_code,
+        unused_imports,
+        unfulfilled_lint_expectations,
+        reason = "of the tests, only what they share is called"
+    )
+)]
 
 pub(crate) mod acme;
 pub(crate) mod address;
@@ -29,6 +38,9 @@ pub(crate) mod end;
 pub(crate) mod fingerprint;
 pub(crate) mod frame;
 pub(crate) mod frame_header;
+#[cfg_attr(not(fuzzing), cfg(test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod hop;
 pub(crate) mod limited;
 pub(crate) mod limits;

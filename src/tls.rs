@@ -5,6 +5,8 @@
 //! negotiated.
 
 mod certificates;
+#[cfg_attr(not(fuzzing), cfg(test))]
+mod checks;
 mod client;
 mod der;
 mod expiry;
@@ -26,6 +28,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
 
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) use checks::check_certificate;
 pub use client::{Trust, client_config};
 pub use expiry::Expiry;
 pub use failure::Failure;

@@ -4,12 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-use std::fs;
-
 use circles::circle_faults;
 use code::{Named, Path, named};
 use lock::lock_faults;
-use tree::{files, folder_of, is_rust, is_test, module_of, root, sources};
+use tree::{files, folder_of, is_rust, is_test, module_of, read, sources};
 
 #[path = "tidy/addresses.rs"]
 mod addresses;
@@ -71,7 +69,7 @@ const FLOORS: [&[&str]; 11] = [
     &["server"],
     &["config", "drain"],
     &["cli", "app", "load", "docs"],
-    &["main"],
+    &["fuzzing", "main"],
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
@@ -142,24 +140,24 @@ fn an_error_without_a_type_stays_in_the_wiring() {
 
 #[test]
 fn a_file_is_one_idea_and_says_which() {
-    let tests = files("tests").into_iter().chain(files("benches"));
+    let tests = files("tests").into_iter().chain(files("benches")).chain(files("fuzz"));
     let all = sources().into_iter().chain(tests.filter(|(file, _)| is_rust(file)));
     assert_none(all.flat_map(|(file, text)| shape_faults(&file, &text)));
 }
 
 #[test]
 fn every_dependency_says_what_it_is_for() {
-    assert_none(dependency_faults(&fs::read_to_string(root().join("Cargo.toml")).unwrap()));
+    assert_none(["Cargo.toml", "fuzz/Cargo.toml"].iter().flat_map(|file| dependency_faults(&read(file))));
 }
 
 #[test]
 fn every_dependency_comes_from_crates_io() {
-    assert_none(lock_faults(&fs::read_to_string(root().join("Cargo.lock")).unwrap()));
+    assert_none(["Cargo.lock", "fuzz/Cargo.lock"].iter().flat_map(|file| lock_faults(&read(file))));
 }
 
 #[test]
 fn the_map_shows_every_floor_as_it_is() {
-    let map = fs::read_to_string(root().join("src/ARCHITECTURE.md")).unwrap();
+    let map = read("src/ARCHITECTURE.md");
     assert_none(map_faults(&map));
     for (file, _) in sources() {
         let folder = folder_of(&file);
@@ -392,7 +390,7 @@ mod wrong_inputs {
 
     #[test]
     fn a_map_that_leaves_out_or_moves_a_folder_is_found() {
-        let map = fs::read_to_string(root().join("src/ARCHITECTURE.md")).unwrap();
+        let map = read("src/ARCHITECTURE.md");
         assert_eq!(map_faults(&map.replace("[`codec`]", "codec")).len(), 1);
         assert_eq!(map_faults(&map.replace("| 5 | [`transport`]", "| 6 | [`transport`]")).len(), 2);
         assert_eq!(map_faults("").len(), FLOORS.concat().len());

@@ -7,8 +7,8 @@ mod incoming;
 mod masks;
 mod message;
 mod reader;
-#[cfg(test)]
-mod tests;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) mod tests;
 mod writer;
 
 use std::fmt;

@@ -30,8 +30,8 @@ mod profile;
 mod receive;
 mod stream;
 mod sync;
-#[cfg(test)]
-mod tests;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) mod tests;
 
 pub use frame::{Accepted, Ack, ById, Denied, Frame, Held, Hello, Id, Malformed, Open, Violation};
 pub use line::{Event, Line, Notice, Side};

@@ -1,8 +1,9 @@
 //! Hostile bytes, the rules one by one, what applies after a reconnect, and what survives every break.
 
 mod again;
-mod breaks;
+pub(crate) mod breaks;
 mod edges;
+pub(crate) mod hostile;
 mod rules;
 mod wire;
 

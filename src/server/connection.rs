@@ -36,7 +36,7 @@ pub(super) struct Connecting {
     /// Proxies in front, whose connections carry the requests of many clients.
     trusted: Arc<[TrustedProxy]>,
     tls: Option<ServerTls>,
-    http: Arc<Http1Settings>,
+    pub(super) http: Arc<Http1Settings>,
     /// Whether TLS clients are offered HTTP/2.
     http2: bool,
     /// Whether other clients may begin with it.

@@ -18,8 +18,8 @@ mod refusing;
 mod resting;
 mod settings;
 mod slow;
-#[cfg(test)]
-mod tests;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) mod tests;
 mod timers;
 mod usual;
 

@@ -8,6 +8,8 @@ mod admitted;
 mod bound;
 mod caller;
 mod carried;
+#[cfg_attr(not(fuzzing), cfg(test))]
+mod checks;
 mod connect_info;
 mod connection;
 mod connection_limits;
@@ -39,9 +41,13 @@ use accept::{Accepting, REFUSALS_MAX};
 pub use bound::BindError;
 use bound::Bound;
 pub use caller::Serve;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) use checks::{check_proxy_header, serve_pipe};
 pub use connect_info::ConnectInfo;
 use connection::Connecting;
 pub use connection_limits::ConnectionLimits;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) use http1::tests::alike;
 pub use listening::Handed;
 use open::Accepts;
 pub use open::{NextServer, Open};

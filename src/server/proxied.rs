@@ -43,7 +43,7 @@ impl Proxies {
 }
 
 /// Reads a header. What follows stays in the socket, where TLS reads it.
-async fn read(stream: &mut Socket) -> io::Result<Option<RemoteAddress>> {
+pub(super) async fn read(stream: &mut Socket) -> io::Result<Option<RemoteAddress>> {
     let mut header = [0; HEADER_MAX];
     let mut len = SIGNATURE.len();
     // No header is shorter.

@@ -22,9 +22,9 @@ mod room;
 mod settings;
 mod settling;
 mod state;
-#[cfg(test)]
+#[cfg_attr(not(fuzzing), cfg(test))]
 #[expect(clippy::unchecked_time_subtraction, reason = "a moment just before another")]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 mod upgrade;
 

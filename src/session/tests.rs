@@ -4,7 +4,7 @@ mod closing;
 mod ending;
 mod heartbeat;
 mod linger;
-mod model;
+pub(crate) mod model;
 mod pace;
 mod polling;
 mod pressure;

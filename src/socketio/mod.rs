@@ -14,8 +14,8 @@ pub mod packet;
 mod query;
 mod refusal;
 mod root;
-#[cfg(test)]
-mod tests;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) mod tests;
 mod translator;
 mod wires;
 

@@ -2,7 +2,7 @@
 
 mod captured;
 mod pairs;
-mod random;
+pub(crate) mod random;
 mod rules;
 
 use super::*;

@@ -4,11 +4,12 @@ use crate::assert_none;
 use crate::tree::files;
 
 /// Hosts of the world, each with the one file that may name it.
-const HOSTS: [(&str, &str); 3] = [
+const HOSTS: [(&str, &str); 4] = [
     // Where the text of the licence is.
     ("LICENSE", "www.apache.org"),
     // The name that cargo has for its registry.
     ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
+    ("fuzz/Cargo.lock", "github.com/rust-lang/crates.io-index"),
     ("tests/interop/rust_client/Cargo.lock", "github.com/rust-lang/crates.io-index"),
 ];
 

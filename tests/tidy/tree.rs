@@ -30,7 +30,8 @@ pub(crate) fn sources() -> Vec<(String, String)> {
     files("src").into_iter().filter(|(file, _)| is_rust(file)).collect()
 }
 
-/// Returns every text file below a folder, with its name; what version control ignores is left out.
+/// Returns every text file below a folder, with its name; what version control ignores is left out, and so is what a fuzzer
+/// wrote.
 pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     let ignored = fs::read_to_string(root().join(".gitignore")).unwrap();
     let ignored: Vec<&str> = ignored.lines().map(|line| line.rsplit('/').next().unwrap_or(line)).collect();
@@ -40,7 +41,7 @@ pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name == ".git" || ignored.contains(&name) {
+            if name == ".git" || name == "corpus" || ignored.contains(&name) {
                 continue;
             }
             if path.is_dir() {
@@ -52,6 +53,11 @@ pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     }
     found.sort();
     found
+}
+
+/// Returns the text of one file.
+pub(crate) fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
 }
 
 /// Returns where the repository is.

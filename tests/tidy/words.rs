@@ -20,7 +20,7 @@ const WORDS: [&str; 11] = [
 ];
 
 /// Modules that may use them.
-const AT_HOME: [(&[&str], &str); 10] = [
+const AT_HOME: [(&[&str], &str); 11] = [
     (&["codec"], "Engine.IO on the wire"),
     (&["dialect"], "what clients speak"),
     (&["socketio"], "versions of Socket.IO"),
@@ -31,6 +31,7 @@ const AT_HOME: [(&[&str], &str); 10] = [
     (&["reply"], "who refuses decides what the words mean"),
     (&["config", "upstreams"], "what backends speak"),
     (&["app"], "the wiring"),
+    (&["fuzzing"], "a target for each decoder"),
 ];
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod answer;
 mod beginning;
+#[cfg_attr(not(fuzzing), cfg(test))]
+mod checks;
 mod cookie;
 mod cross_site;
 mod frames;
@@ -43,6 +45,8 @@ use super::{
 };
 use crate::packet::Transport;
 use crate::session::Terms;
+#[cfg_attr(not(fuzzing), cfg(test))]
+pub(crate) use checks::check_text;
 
 /// The dialect `sockjs` of one route.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! What is read and written, beside tungstenite and the vectors of the RFCs.
 
+pub(crate) mod any;
 mod deflated;
 mod hostile;
 mod reference;

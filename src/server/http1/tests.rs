@@ -1,6 +1,6 @@
 //! When a connection leaves hyper, and when it must not.
 
-mod alike;
+pub(crate) mod alike;
 mod limits;
 mod lines;
 mod outside;

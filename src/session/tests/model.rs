@@ -8,11 +8,21 @@ mod script;
 mod simulation;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 
 use super::*;
 use script::Op;
 use simulation::Simulation;
+
+/// What happens to a session.
+#[derive(Debug)]
+pub(crate) struct Script {
+    kind: Kind,
+    transport: Transport,
+    /// Whether its client may send only so much a second.
+    is_paced: bool,
+    ops: Vec<Op>,
+    finale: Finale,
+}
 
 /// How a script ends.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +35,7 @@ enum Finale {
 
 /// The kind of dialect that the client speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     /// As Engine.IO's reference server: a disconnected poll ends the session.
     Ends,
     /// The same, but a lost batch is delivered again.
@@ -37,6 +47,9 @@ enum Kind {
 }
 
 impl Kind {
+    /// Every variant.
+    pub(crate) const ALL: [Self; 4] = [Self::Ends, Self::Returns, Self::Refuses, Self::Cursor];
+
     fn policy(self) -> Policy {
         let liveness = Liveness { beat: 300 * MS, absence: 500 * MS, is_heard: self == Self::Cursor };
         match self {
@@ -69,53 +82,57 @@ impl Kind {
     }
 }
 
-fn keeps_its_promises(kind: Kind) {
-    // Only the macro knows by itself which file the failures belong to.
-    let source_file = Some(file!());
-    let config = ProptestConfig { cases: CASES, source_file, ..ProptestConfig::default() };
+/// Returns any script for a client of this kind.
+pub(crate) fn script(kind: Kind) -> impl Strategy<Value = Script> {
     let sockets = u32::from(!kind.streams());
     let transport = prop_oneof![3 => Just(Transport::Polling), sockets => Just(Transport::WebSocket)];
     let finale = prop_oneof![Just(Finale::Silence), Just(Finale::Goodbye)];
     let op = move |number| Op::from_random(number, kind);
     let ops = prop::collection::vec(any::<u64>(), 0..100)
         .prop_map(move |numbers| numbers.into_iter().map(op).collect::<Vec<_>>());
-    let run = TestRunner::new(config).run(
-        &(transport, any::<bool>(), ops, finale),
-        |(transport, paced, ops, finale)| {
-            let mut simulation = Simulation::new(kind, transport, paced);
-            for op in ops {
-                simulation.happen(op);
-            }
-            match finale {
-                Finale::Silence => simulation.fall_silent(),
-                Finale::Goodbye => simulation.say_goodbye(),
-            }
-            Ok(())
-        },
-    );
-    if let Err(failure) = run {
-        panic!("{failure}");
+    (transport, any::<bool>(), ops, finale).prop_map(move |(transport, is_paced, ops, finale)| Script {
+        kind,
+        transport,
+        is_paced,
+        ops,
+        finale,
+    })
+}
+
+/// Plays a script, and panics where the session breaks a promise.
+pub(crate) fn keeps_its_promises(script: Script) {
+    let mut simulation = Simulation::new(script.kind, script.transport, script.is_paced);
+    for op in script.ops {
+        simulation.happen(op);
+    }
+    match script.finale {
+        Finale::Silence => simulation.fall_silent(),
+        Finale::Goodbye => simulation.say_goodbye(),
     }
 }
 
-#[test]
-fn a_session_whose_hang_ups_end_it_keeps_its_promises() {
-    keeps_its_promises(Kind::Ends);
-}
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
-#[test]
-fn a_session_whose_batches_come_home_keeps_its_promises() {
-    keeps_its_promises(Kind::Returns);
-}
+    #[test]
+    fn a_session_whose_hang_ups_end_it_keeps_its_promises(script in script(Kind::Ends)) {
+        keeps_its_promises(script);
+    }
 
-#[test]
-fn a_session_that_refuses_a_second_receiver_keeps_its_promises() {
-    keeps_its_promises(Kind::Refuses);
-}
+    #[test]
+    fn a_session_whose_batches_come_home_keeps_its_promises(script in script(Kind::Returns)) {
+        keeps_its_promises(script);
+    }
 
-#[test]
-fn a_session_whose_client_says_how_far_it_has_come_keeps_its_promises() {
-    keeps_its_promises(Kind::Cursor);
+    #[test]
+    fn a_session_that_refuses_a_second_receiver_keeps_its_promises(script in script(Kind::Refuses)) {
+        keeps_its_promises(script);
+    }
+
+    #[test]
+    fn a_session_whose_client_says_how_far_it_has_come_keeps_its_promises(script in script(Kind::Cursor)) {
+        keeps_its_promises(script);
+    }
 }
 
 const CASES: u32 = 3000;

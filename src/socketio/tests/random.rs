@@ -56,6 +56,30 @@ impl Owed {
     }
 }
 
+/// Has a translator take messages, each with whether it is the client's, and panics if a side gets what is no packet.
+pub(crate) fn both_get_whole_packets(old: bool, messages: impl Iterator<Item = (bool, Message)>) {
+    let mut translator = if old { Translator::old_client() } else { Translator::new_client("eio") };
+    let (mut to_client, mut to_backend) = (Owed::default(), Owed::default());
+    let (mut roots, mut is_over) = (0, false);
+    for (from_client, message) in messages {
+        if from_client {
+            translator.handle_client(message);
+        } else {
+            translator.handle_backend(message);
+        }
+        for out in drain(&mut translator) {
+            assert!(!is_over, "nothing comes behind a close");
+            match out {
+                Out::ToClient(message) => to_client.hear(&message),
+                Out::ToBackend(message) => to_backend.hear(&message),
+                Out::Root(_) => roots += 1,
+                Out::Close(_) => is_over = true,
+            }
+        }
+    }
+    assert!(roots <= u32::from(old));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -66,33 +90,15 @@ proptest! {
         sides in [any_side(), any_side()],
         turns in prop::collection::vec(any::<bool>(), 60),
     ) {
-        let mut translator = if old { Translator::old_client() } else { Translator::new_client("eio") };
-        let (mut to_client, mut to_backend) = (Owed::default(), Owed::default());
         let beginning = if old { r#"0{"sid":"s"}"# } else { "0" };
         let [mut client, mut backend] = sides;
         if is_ready {
             backend.push_front(Message::text(beginning));
         }
-        let mut roots = 0;
-        let mut is_over = false;
-        for from_client in turns {
+        let messages = turns.into_iter().filter_map(|from_client| {
             let side = if from_client { &mut client } else { &mut backend };
-            let Some(message) = side.pop_front() else { continue };
-            if from_client {
-                translator.handle_client(message);
-            } else {
-                translator.handle_backend(message);
-            }
-            for out in drain(&mut translator) {
-                prop_assert!(!is_over, "nothing comes behind a close");
-                match out {
-                    Out::ToClient(message) => to_client.hear(&message),
-                    Out::ToBackend(message) => to_backend.hear(&message),
-                    Out::Root(_) => roots += 1,
-                    Out::Close(_) => is_over = true,
-                }
-            }
-        }
-        prop_assert!(roots <= u32::from(old));
+            Some((from_client, side.pop_front()?))
+        });
+        both_get_whole_packets(old, messages);
     }
 }

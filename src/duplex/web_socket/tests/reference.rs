@@ -136,7 +136,7 @@ fn theirs(script: &Script, role: Role) -> Outcome {
 
 /// Fails unless both read the same and answer the same. But tungstenite looks at a frame when all of it has come: what is
 /// wrong with one that never ends it does not find.
-fn agree(bytes: &[u8], role: Role, cuts: &[usize]) {
+pub(super) fn agree(bytes: &[u8], role: Role, cuts: &[usize]) {
     let [mut ours, theirs] = [ours, theirs].map(|read| read(&Script::new(bytes, cuts), role));
     if theirs.end == Some(Fault::Lost) {
         ours.end = Some(Fault::Lost);

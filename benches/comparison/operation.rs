@@ -129,9 +129,9 @@ impl Operation {
             | Self::Echo
             | Self::Spread
             | Self::WebSocket(_)
-            | Self::Grown(_) => 2,
+            | Self::Grown(_)
+            | Self::Connection => 2,
             Self::Latency | Self::Parked(_) | Self::Held | Self::Idle => 1,
-            Self::Connection => 2,
             Self::PushInstructions(_) | Self::PostInstructions(_) => 0,
         }
     }

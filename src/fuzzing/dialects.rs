@@ -118,10 +118,12 @@ fn framing(dialect: &dyn Dialect, version: &str) -> Arc<dyn Framing> {
         let request = Request { head: &head, path, kind, environment: &Fixed };
         match dialect.read(&request).ok()? {
             Ask::Begin(beginning) => Some(beginning.framing),
-            Ask::Session(_, intent) => match dialect.judge(intent, &Place::Nowhere, &request).ok()? {
-                Act::Begin(beginning) => Some(beginning.framing),
-                _ => None,
-            },
+            Ask::Session(_, intent) => {
+                let Act::Begin(beginning) = dialect.judge(intent, &Place::Nowhere, &request).ok()? else {
+                    return None;
+                };
+                Some(beginning.framing)
+            }
             Ask::TurnAway(_) => None,
         }
     });
@@ -160,7 +162,9 @@ fn exercise(framing: &dyn Framing, headers: &HeaderMap, body: &Bytes) {
     assert!(!framing.encode_poll(&packets).bytes.is_empty() || !framing.streams());
     drop((framing.encode_numbered(&packets, last), framing.encode_part(&packets, last)));
     drop((framing.begin_stream(), framing.encode_taken(), framing.ready_headers().cloned()));
-    packets.iter().for_each(|packet| drop(framing.encode_frame(packet)));
+    for packet in &packets {
+        drop(framing.encode_frame(packet));
+    }
     for refusal in [Refusal::Over, Refusal::Overlap, Refusal::TooLarge, Refusal::Forbidden] {
         assert!(framing.refuse(refusal, RequestKind::Http).status.as_u16() >= 200);
     }

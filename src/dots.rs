@@ -12,11 +12,12 @@ pub(crate) enum Slashes {
     Merged,
 }
 
-/// Returns whether a path may contain a dot segment. Most don't, and this check is all that they cost.
+/// Returns whether a path may contain a dot segment, or be read in another way. Most aren't, and this check is all that
+/// they cost.
 pub(crate) fn may_have(path: &str) -> bool {
     let mut before = 0;
     for &byte in path.as_bytes() {
-        if matches!(byte, b'%' | b'\\') || byte == b'.' && before == b'/' {
+        if matches!(byte, b'%' | b'\\') || matches!(byte, b'.' | b'/') && before == b'/' {
             return true;
         }
         before = byte;
@@ -43,6 +44,25 @@ pub(crate) fn resolve(path: &str, slashes: Slashes) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+/// Returns a path as a backend reads it that decodes everything, also what is a slash then.
+pub(crate) fn decoded(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = (byte == b'%').then(|| path.get(at + 1..at + 3)).flatten();
+        // A sign is none of the digits.
+        let code = escaped.filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        decoded.push(match code.unwrap_or(byte) {
+            b'\\' => b'/',
+            byte => byte,
+        });
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// Returns whether the part after a prefix leads out of it, even if only on its way.

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT};
+use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -116,8 +116,11 @@ impl Forward {
         let upstream = Arc::clone(&self.upstream);
         let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
         let via = route.via.then_some(&*self.via);
-        // A preflight has no credentials by which the client could be known.
-        let is_preflight = head.method == Method::OPTIONS && is_preflight(&head.headers);
+        // A preflight has no credentials by which the client could be known; nor does it send or become anything else.
+        let is_preflight = head.method == Method::OPTIONS
+            && is_preflight(&head.headers)
+            && !head.headers.contains_key(UPGRADE)
+            && body.is_end_stream();
         if let Some(auth) = self.auth.as_ref().filter(|_| !is_preflight)
             && let Err(denied) = auth.admit(&mut head, &client, &self.trusted_proxies, via).await
         {

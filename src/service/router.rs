@@ -90,8 +90,9 @@ impl<T: Clone> Router<T> {
 
     /// Returns what serves a request of a client that came in at this listener.
     ///
-    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved, it must
-    /// lead to the same route.
+    /// The path as the client wrote it decides, because backends see it so. It must lead to the same route with its dot
+    /// segments resolved, its escapes decoded, or its double slashes merged: otherwise a backend that reads it so would
+    /// serve what another route protects.
     ///
     /// # Errors
     /// The path leaves its route.
@@ -100,9 +101,12 @@ impl<T: Clone> Router<T> {
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
         let found = self.find_path(path, head, listener);
         let index = |entry: Option<&Entry<T>>| entry.map(|entry| entry.index);
-        let strays =
-            |slashes| index(self.find_path(&dots::resolve(path, slashes), head, listener)) != index(found);
-        if dots::may_have(path) && [Slashes::Kept, Slashes::Merged].into_iter().any(strays) {
+        let strays = |path: &str| {
+            [Slashes::Kept, Slashes::Merged].into_iter().any(|slashes| {
+                index(self.find_path(&dots::resolve(path, slashes), head, listener)) != index(found)
+            })
+        };
+        if dots::may_have(path) && (strays(path) || strays(&dots::decoded(path))) {
             return Err(LeavesRoute);
         }
         Ok(found.map(|entry| &entry.server))
@@ -184,6 +188,11 @@ mod tests {
             "/api/..",
             "/other/../api/x",
             "/v1/../x",
+            "/api%2fx",
+            "/%61pi/x",
+            "//api/x",
+            "/\\api/x",
+            "/socket%2eio/",
         ] {
             assert_eq!(try_find(&routes, path, "a"), Err(LeavesRoute), "{path}");
         }
@@ -195,7 +204,9 @@ mod tests {
             ("/../x", 0),
             ("/%2e%2E/%61%00%zz", 0),
             ("/api/a%2fb", 1),
-            ("/api%2fx", 0),
+            ("/api/%61//b", 1),
+            ("//other/%41", 0),
+            ("/%+1pi/x", 0),
             ("/api%2f..%2fadmin", 0),
             ("/socket.io/x.y..z", 2),
             ("/v1x/./y", 3),

@@ -113,7 +113,9 @@ impl Budget {
 
     /// Returns how many bytes sessions are to free by their end, besides those of sessions that have ended.
     pub fn excess(&self) -> usize {
-        if self.0.is_over() { self.0.staying() - levels::relieved(self.0.max()) } else { 0 }
+        // Each is read once: other threads change them.
+        let (max, staying) = (self.0.max(), self.0.staying());
+        if staying >= max { staying.saturating_sub(levels::relieved(max)) } else { 0 }
     }
 
     /// Polls for what is to be done. One task calls it.

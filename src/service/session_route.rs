@@ -115,11 +115,12 @@ impl SessionRoute {
             return Err(NoPlace::Memory);
         }
         self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)?;
+        // First: for a place, another session may end.
+        let held = self.limits.begin(client).map_err(|_| NoPlace::TooMany)?;
         let Some(admission) = self.registry.admit() else {
             self.refusals.note(Reason::Full);
             return Err(NoPlace::Full);
         };
-        let held = self.limits.begin(client).map_err(|_| NoPlace::TooMany)?;
         Ok(admission.counted(held))
     }
 

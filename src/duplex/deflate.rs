@@ -8,7 +8,7 @@ mod inflating;
 mod offer;
 mod states;
 
-pub(super) use self::inflating::{Inflating, Uninflatable};
+pub(super) use self::inflating::{INFLATER_LEN, Inflating, Uninflatable};
 pub use self::offer::{Agreed, Deflate};
 
 use crate::frame_header::header_len;

@@ -13,7 +13,7 @@ use super::raw_headers::{RawHeaders, Written};
 use super::receipts::Unflushed;
 use super::speller::Speller;
 
-/// A [`Duplex`] as a server hands it to hyper.
+/// A [`Duplex`](super::Duplex) as a server hands it to hyper.
 ///
 /// Hyper only reads while it wants something of the client. While it waits for a response it does not, nor could it see
 /// an end of stream behind bytes that it has not read. So each flush, with which hyper ends its turn, checks for the

@@ -179,6 +179,8 @@ impl WebSocket {
         }
         if opcode == CLOSE {
             self.has_closed = true;
+            // Nothing follows a Close (RFC 6455, section 5.5.1).
+            self.pong = None;
             // A message that has begun may come to its end.
             self.duplex.read_at_most(LINGER_LEN_MAX.saturating_add(self.reader.message_max()));
         }
@@ -187,8 +189,14 @@ impl WebSocket {
 
     /// Writes everything that waits.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unsendable>> {
-        self.add_pong();
-        ready!(self.poll_write(cx))?;
+        loop {
+            self.add_pong();
+            ready!(self.poll_write(cx))?;
+            // One that had no room has it now, and nothing else would write it.
+            if self.pong.is_none() {
+                break;
+            }
+        }
         ready!(Pin::new(&mut self.duplex).poll_flush(cx)).map_err(|_| Unsendable)?;
         self.is_answer_due = false;
         Poll::Ready(Ok(()))
@@ -270,6 +278,9 @@ impl WebSocket {
 
     /// Adds the pong that waits for room.
     fn add_pong(&mut self) {
+        if self.has_closed {
+            self.pong = None;
+        }
         if self.pong.is_some()
             && !self.writer.is_full()
             && let Some(content) = self.pong.take()

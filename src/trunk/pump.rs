@@ -236,7 +236,12 @@ async fn first_message(socket: &mut WebSocket) -> Result<Message, Stop> {
         match socket.next().await {
             Some(Ok(Incoming::Message(message))) => return Ok(message),
             Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => {}
-            Some(Ok(Incoming::Close(_))) | None => return Err(Stop::Broken),
+            Some(Ok(Incoming::Close(_))) => {
+                // The answer to it.
+                let _ = poll_fn(|cx| socket.poll_flush(cx)).await;
+                return Err(Stop::Broken);
+            }
+            None => return Err(Stop::Broken),
             Some(Err(fault)) => return Err(fault.into()),
         }
     }

@@ -101,6 +101,8 @@ impl Socket {
                     self.reading = Reading::Done;
                     // The answer waits already; if there is no room now, poll_close writes it.
                     self.goodbye = true;
+                    // Nothing follows it.
+                    self.control = None;
                     self.try_flush(cx);
                     Incoming::Closed(close::from_frame(frame))
                 }

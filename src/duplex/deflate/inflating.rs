@@ -1,6 +1,6 @@
 //! A compressed message that comes in several parts.
 
-use super::states::{Inflater, Malformed, TAIL};
+use super::states::{CHUNK_LEN, Inflater, Malformed, TAIL};
 use crate::frame_header::{apply_mask, header_len};
 
 /// A message that is inflated as its bytes come.
@@ -12,6 +12,9 @@ pub(in crate::duplex) struct Inflating {
     /// Whether it has any content at all.
     has_content: bool,
 }
+
+/// What a message holds while it is inflated: what is inflated and not taken yet, and zlib's window and tables.
+pub(in crate::duplex) const INFLATER_LEN: usize = CHUNK_LEN + (42 << 10);
 
 /// Why a message can't be inflated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

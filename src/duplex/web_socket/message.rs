@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::incoming::Violation;
-use crate::duplex::deflate::{Inflating, Uninflatable};
+use crate::duplex::deflate::{INFLATER_LEN, Inflating, Uninflatable};
 use crate::frame_header::apply_mask;
 use crate::packet::{Message, Text};
 
@@ -29,7 +29,7 @@ impl PartialMessage {
 
     /// Returns how many bytes it holds.
     pub(super) const fn held(&self) -> usize {
-        self.content.capacity()
+        self.content.capacity() + if self.inflating.is_some() { INFLATER_LEN } else { 0 }
     }
 
     /// Begins a frame of the message.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::frame::{Ack, Frame, Held, Id, Malformed};
+use super::frame::{Ack, Frame, Held, Id, Malformed, NUMBER_MAX};
 use super::parts;
 use crate::packet::{Closing, Message, Text};
 
@@ -115,7 +115,8 @@ pub(super) fn closing(code: u64, reason: Text, by_packet: bool) -> Result<Closin
 
 fn sync(elements: &[Value]) -> Result<Frame, Malformed> {
     let (epoch, elements) = match elements.first() {
-        Some(Value::String(epoch)) => (Some(epoch.clone()), &elements[1..]),
+        // As in the binary profile, an empty one is none.
+        Some(Value::String(epoch)) => (Some(epoch.clone()).filter(|epoch| !epoch.is_empty()), &elements[1..]),
         _ => (None, elements),
     };
     let more = match elements.get(1) {
@@ -129,7 +130,12 @@ fn sync(elements: &[Value]) -> Result<Frame, Malformed> {
             Some(-1) => None,
             _ => Some(parts::number(entry.get(1))?),
         };
-        Ok(Held { id: id(entry.first())?, seq, limit: parts::number(entry.get(2))? })
+        // The binary profile has a number more than this.
+        if seq == Some(NUMBER_MAX) {
+            return Err(Malformed("sync: a seq is at most 2^53-2"));
+        }
+        let (id, limit) = (id(entry.first())?, parts::number(entry.get(2))?);
+        Ok(Held { id, seq, limit })
     };
     let sessions = list(elements.first())?.iter().map(held).collect::<Result<_, _>>()?;
     Ok(Frame::Sync { epoch, sessions, more })

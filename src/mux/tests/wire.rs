@@ -82,6 +82,21 @@ fn the_other_profiles_messages_are_refused() {
     assert!(Profile::Binary.decode(Message::text("\u{a}[1]")).is_err());
 }
 
+#[test]
+fn a_sync_means_the_same_in_both_profiles() {
+    // The largest number that the binary profile can write one more of.
+    for (seq, is_read) in [(9_007_199_254_740_990_u64, true), (9_007_199_254_740_991, false)] {
+        let frame = Profile::Json.decode(Message::text(format!("[\"sync\",[[\"s1\",{seq},0]]]")));
+        assert_eq!(frame.is_ok(), is_read);
+        let again = frame.map(|frame| Profile::Binary.decode(Profile::Binary.encode(&frame)) == Ok(frame));
+        assert_ne!(again, Ok(false));
+    }
+    // And an empty epoch is none.
+    let expected = Ok(sync(None, false));
+    assert_eq!(Profile::Json.decode(Message::text("[\"sync\",\"\",[]]")), expected);
+    assert_eq!(Profile::Binary.decode(Message::Binary(bytes("0b0000"))), expected);
+}
+
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..300u64, Just((1 << 53) - 1), 0..1u64 << 53]
 }

@@ -18,8 +18,9 @@ pub(crate) fn check_deflate(bytes: &[u8]) {
         None => (&b""[..], bytes),
     };
     let role = if first.is_multiple_of(2) { Role::Server } else { Role::Client };
-    let whole = inflated(frames, role, &[frames.len().max(1)]);
-    assert_eq!(inflated(frames, role, &[1 + usize::from(first / 2)]), whole);
+    // Of two faults in one message, either may be found first.
+    let read = |cut| inflated(frames, role, &[cut]).map_err(Violation::code);
+    assert_eq!(read(1 + usize::from(first / 2)), read(frames.len().max(1)));
     let extensions = |value| HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, value)]);
     if let Ok(offer) = HeaderValue::from_bytes(offer)
         && let Some(agreed) = Agreed::to_offer(&extensions(offer))

@@ -320,11 +320,17 @@ fn a_request_that_is_cut_off_ends_at_the_backend_too() {
 fn a_body_with_invalid_chunks_is_refused() {
     let site = Site::new();
     let mut client = site.client();
-    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n");
+    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
     let mut line = site.accept();
     line.request();
+    client.wire.send(b"zz\r\n");
     assert_eq!(client.answer().status, 400);
     line.assert_ends();
+    // At once: then the request may be given up before the backend has seen it.
+    let mut client = site.client();
+    client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n");
+    assert_eq!(client.answer().status, 400);
+    site.accept().assert_ends();
     site.assert_healthy();
 }
 

@@ -9,6 +9,7 @@ mod directory;
 mod family;
 mod memory;
 mod process;
+mod readings;
 mod route;
 mod row;
 mod sizes;
@@ -28,8 +29,7 @@ use prometheus_client::registry::Registry;
 use crate::budget::Budget;
 pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
-use memory::Memory;
-use process::Process;
+use readings::Readings;
 pub use route::Meter;
 use route::Meters;
 use sizes::Waits;
@@ -70,8 +70,8 @@ impl Metrics {
         let directories = Directories::register(&mut registry);
         let successions = Successions::register(&mut registry);
         let routes = Routes::register(&mut registry);
-        registry.register_collector(Box::new(Memory(budget)));
-        registry.register_collector(Box::new(Process));
+        registry.register_collector(Box::new(Readings { source: budget, all: memory::READINGS }));
+        registry.register_collector(Box::new(Readings { source: (), all: process::READINGS }));
         Self(Arc::new(Inner {
             registry,
             whole,

@@ -1,42 +1,12 @@
 //! Memory and descriptors of this process, read from the operating system whenever the metrics are rendered.
 
-use std::fmt;
 use std::fs;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::gauge::ConstGauge;
+use super::readings::{Reading, row};
+use super::row::Measure;
 
-use super::row::{Measure, Row};
-
-/// Reads `/proc/self`. Without it, these metrics are left out.
-#[derive(Debug)]
-pub(super) struct Process;
-
-impl Collector for Process {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for (row, read) in READINGS {
-            let Some(value) = read() else { continue };
-            let (gauge, unit) = (ConstGauge::new(value), row.unit());
-            // The registry adds a full stop to the others.
-            let help = format!("{}.", row.help);
-            gauge.encode(encoder.encode_descriptor(
-                row.base(),
-                &help,
-                unit.as_ref(),
-                gauge.metric_type(),
-            )?)?;
-        }
-        Ok(())
-    }
-}
-
-/// Reads one value, if the system provides it.
-type Reading = fn() -> Option<u64>;
-
-/// Each metric with the function that reads it.
-pub(super) static READINGS: &[(Row, Reading)] = &[
+/// Each metric with the function that reads it from `/proc/self`. Without that, they are left out.
+pub(super) static READINGS: &[Reading<()>] = &[
     (
         row(
             "process_resident_memory",
@@ -44,7 +14,7 @@ pub(super) static READINGS: &[(Row, Reading)] = &[
             "Physical memory in use",
             "If sessions do not rise with it, memory leaks.",
         ),
-        resident_memory_bytes,
+        |()| resident_memory_bytes(),
     ),
     (
         row(
@@ -53,14 +23,10 @@ pub(super) static READINGS: &[(Row, Reading)] = &[
             "Open file descriptors",
             "Near `process_max_fds`, connections are refused: raise `ulimit -Hn`.",
         ),
-        open_fds,
+        |()| open_fds(),
     ),
-    (row("process_max_fds", Measure::Count, "Maximum number of open file descriptors", ""), max_fds),
+    (row("process_max_fds", Measure::Count, "Maximum number of open file descriptors", ""), |()| max_fds()),
 ];
-
-const fn row(name: &'static str, measure: Measure, help: &'static str, rises: &'static str) -> Row {
-    Row::new(name, measure, MetricType::Gauge, &[], help, rises)
-}
 
 fn resident_memory_bytes() -> Option<u64> {
     let kib: u64 = word_after(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")?.parse().ok()?;

@@ -63,6 +63,20 @@ fn counting() -> impl Serve<Body = Full<Bytes>> {
     })
 }
 
+/// Returns a service whose requests wait, each until it is told to go on.
+fn waiting() -> (impl Serve<Body = Full<Bytes>>, Arc<Notify>) {
+    let release = Arc::new(Notify::new());
+    let waits = Arc::clone(&release);
+    let service = service_fn(move |_: Request| {
+        let waits = Arc::clone(&waits);
+        Box::pin(async move {
+            waits.notified().await;
+            Ok::<_, Infallible>(Response::new(Full::from("hello")))
+        })
+    });
+    (service, release)
+}
+
 impl<S: Serve> Http<S> {
     /// Goes on until its stage is this one.
     async fn until(&mut self, is_there: impl Fn(&Stage<S>) -> bool) {
@@ -99,15 +113,7 @@ fn is_idle<S: Serve>(stage: &Stage<S>) -> bool {
 async fn a_request_leaves_hyper_once_it_has_waited_long_enough_and_not_before() {
     let empty_post = "POST / HTTP/1.1\r\nhost: x\r\nconnection: x\r\ncontent-length: 0\r\n\r\n";
     for (rest_after, request) in [(Duration::ZERO, HYPERS_GET), (SECOND, HYPERS_GET), (SECOND, empty_post)] {
-        let release = Arc::new(Notify::new());
-        let waits = Arc::clone(&release);
-        let service = service_fn(move |_: Request| {
-            let waits = Arc::clone(&waits);
-            Box::pin(async move {
-                waits.notified().await;
-                Ok::<_, Infallible>(Response::new(Full::from("hello")))
-            })
-        });
+        let (service, release) = waiting();
         let (mut http, mut theirs) = serve(rest_after, service);
         theirs.write_all(request.as_bytes()).await.unwrap();
         let start = Instant::now();

@@ -195,15 +195,7 @@ async fn a_connection_ends_behind_the_next_response_once_it_is_old() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_outlives_its_connections_time() {
-    let release = Arc::new(Notify::new());
-    let waits = Arc::clone(&release);
-    let service = service_fn(move |_: Request| {
-        let waits = Arc::clone(&waits);
-        Box::pin(async move {
-            waits.notified().await;
-            Ok::<_, Infallible>(Response::new(Full::from("hello")))
-        })
-    });
+    let (service, release) = waiting();
     let limits = ConnectionLimits { connection_lifetime: SECOND, ..ConnectionLimits::default() };
     let (mut http, mut theirs) = serve_within(limits, SECOND, service);
     theirs.write_all(GET.as_bytes()).await.unwrap();

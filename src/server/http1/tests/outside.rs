@@ -87,15 +87,7 @@ async fn what_is_unusual_is_hypers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_takes_little_room_and_no_timer() {
-    let release = Arc::new(Notify::new());
-    let waits = Arc::clone(&release);
-    let service = service_fn(move |_: Request| {
-        let waits = Arc::clone(&waits);
-        Box::pin(async move {
-            waits.notified().await;
-            Ok::<_, Infallible>(Response::new(Full::from("hello")))
-        })
-    });
+    let (service, release) = waiting();
     let (mut http, mut theirs) = serve(SECOND, service);
     http.goes_on(SECOND / 2).await;
     for wait in [5 * SECOND, SECOND / 100, 3 * IDLE_TIMEOUT] {

@@ -12,16 +12,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::{Service as _, service_fn};
 
-use super::wiring::{Wiring, Work};
-use crate::background::Background;
-use crate::bridge::Registry;
-use crate::budget::Budget;
+use super::wiring::Wiring;
 use crate::client_body::ClientBody;
 use crate::config::Config;
-use crate::limits::Limits;
-use crate::meter::Metrics;
 use crate::server::{self, ConnectInfo, serve_pipe};
-use crate::service::{Client, Connection, Current, Running, Stack, Via};
+use crate::service::{Client, Connection, Current, Running, Stack};
 
 /// Has clients converse with the proxy. Panics if anything in it does, if a request has two answers, or if one has neither
 /// an answer nor the end of its connection.
@@ -60,21 +55,7 @@ struct Proxy {
 impl Proxy {
     fn start() -> Self {
         let config = Config::parse(CONFIG, "this test", std::iter::empty()).unwrap();
-        let helpers = Background::default();
-        let registry = Registry::of_node(10, None, Budget::default());
-        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-        let wiring = Wiring {
-            upstreams: Mutex::default(),
-            limits: Limits::default(),
-            registry,
-            work: Work::default(),
-            helpers,
-            draining: CancellationToken::new(),
-            metrics: Metrics::new(),
-            via: Arc::new(Via::new().unwrap()),
-            cluster: None,
-            locations: None,
-        };
+        let wiring = Wiring::alone();
         let running = wiring.next(&config, &Running::default()).unwrap();
         Self { current: Current::new(running), settings: config.server, wiring }
     }

@@ -59,6 +59,28 @@ pub(super) struct Wiring {
     pub(super) locations: Option<Arc<Locations>>,
 }
 
+#[cfg(any(test, fuzzing))]
+impl Wiring {
+    /// Creates that of a small proxy without other nodes.
+    pub(super) fn alone() -> Self {
+        let helpers = Background::default();
+        let registry = Registry::of_node(10, None, crate::budget::Budget::default());
+        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
+        Self {
+            upstreams: Mutex::default(),
+            limits: Limits::default(),
+            registry,
+            work: Work::default(),
+            helpers,
+            draining: CancellationToken::new(),
+            metrics: Metrics::new(),
+            via: Arc::new(Via::new().expect("the system is random")),
+            cluster: None,
+            locations: None,
+        }
+    }
+}
+
 impl Wiring {
     /// Returns what serves `config`. Upstreams and routes that are the same as in `before` continue, with their
     /// connections and state. An upstream that is no longer named retires when its last session and request have ended.

@@ -28,21 +28,7 @@ struct Proxy {
 
 impl Proxy {
     fn start(text: &str) -> Self {
-        let helpers = Background::default();
-        let registry = Registry::new(10);
-        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-        let wiring = Wiring {
-            upstreams: Mutex::default(),
-            limits: Limits::default(),
-            registry,
-            work: Work::default(),
-            helpers,
-            draining: CancellationToken::new(),
-            metrics: Metrics::new(),
-            via: Arc::new(Via::new().unwrap()),
-            cluster: None,
-            locations: None,
-        };
+        let wiring = Wiring::alone();
         let current = Current::new(Running::default());
         let settings = server::Settings {
             listeners: vec![ListenerSettings::at(

@@ -276,11 +276,8 @@ impl WebSocket {
         }
     }
 
-    /// Adds the pong that waits for room.
+    /// Adds the pong that waits for room. Behind a Close there is none.
     fn add_pong(&mut self) {
-        if self.has_closed {
-            self.pong = None;
-        }
         if self.pong.is_some()
             && !self.writer.is_full()
             && let Some(content) = self.pong.take()

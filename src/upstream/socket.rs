@@ -99,10 +99,8 @@ impl Socket {
                 Some(Ok(duplex::Incoming::Message(message))) => Incoming::Message(message),
                 Some(Ok(duplex::Incoming::Close(frame))) => {
                     self.reading = Reading::Done;
-                    // The answer waits already; if there is no room now, poll_close writes it.
-                    self.goodbye = true;
-                    // Nothing follows it.
-                    self.control = None;
+                    // The answer waits already, and nothing follows it; if there is no room now, poll_close writes it.
+                    (self.goodbye, self.control) = (true, None);
                     self.try_flush(cx);
                     Incoming::Closed(close::from_frame(frame))
                 }

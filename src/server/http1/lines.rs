@@ -1,5 +1,6 @@
 //! The lines of a request's header. A client sends the same ones with each request, but for the length of a body, so those
-//! that came lately are kept with what they mean, and are not read again.
+//! that came lately are kept with what they mean, and are not read again. Cookies and credentials are among them: they stay in
+//! the memory of the thread until another header takes their slot.
 
 use std::cell::RefCell;
 

@@ -42,8 +42,8 @@ pub struct WebSocket {
     /// What was read and not taken yet.
     rest: Bytes,
     writer: Writer,
-    /// The content of the last ping, until there is room for its pong. One is enough: a newer pong replaces an older one
-    /// (section 5.5.3).
+    /// The content of the last ping, until there is room for its pong. Without room one is enough: a newer pong replaces an
+    /// older one (section 5.5.3).
     pong: Option<Bytes>,
     /// Whether an answer was added to what is written that nobody else may flush.
     is_answer_due: bool,
@@ -279,7 +279,7 @@ impl WebSocket {
     /// Adds the pong that waits for room. Behind a Close there is none.
     fn add_pong(&mut self) {
         if self.pong.is_some()
-            && !self.writer.is_full()
+            && self.writer.has_room()
             && let Some(content) = self.pong.take()
         {
             self.writer.add(PONG, 0, &content);

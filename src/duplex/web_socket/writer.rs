@@ -30,7 +30,12 @@ impl Writer {
 
     /// Returns whether what waits is to be written before a frame is added.
     pub(super) const fn is_full(&self) -> bool {
-        self.is_blocked || self.bytes.len() >= self.len_max
+        self.is_blocked || !self.has_room()
+    }
+
+    /// Returns whether the answer to a ping may be added. That is short, and need not wait for a stream that is blocked.
+    pub(super) const fn has_room(&self) -> bool {
+        self.bytes.len() < self.len_max
     }
 
     /// Returns how many bytes its buffer holds.

@@ -13,6 +13,7 @@ mod settling;
 mod socket;
 mod speller;
 mod stream;
+mod tls_stream;
 mod tracked;
 mod web_socket;
 
@@ -28,7 +29,6 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::time::Sleep;
-use tokio_rustls::TlsStream;
 
 pub use self::asking::Asking;
 pub use self::deflate::{Agreed, Deflate, Savings};
@@ -42,6 +42,7 @@ pub use self::settling::{Begun, Settling};
 pub use self::socket::Socket;
 pub use self::speller::spell_header;
 pub use self::stream::StreamTerms;
+pub use self::tls_stream::TlsStream;
 pub use self::tracked::Tracked;
 #[cfg_attr(not(fuzzing), cfg(test))]
 pub(crate) use self::web_socket::tests::any::{check_deflate, check_web_socket};
@@ -71,7 +72,7 @@ pub struct Duplex {
 #[derive(Debug)]
 enum Carrier {
     Socket(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream>),
     Memory(DuplexStream),
     /// Boxed, because few connections are carried so.
     Other(Box<dyn Carries>),
@@ -160,7 +161,7 @@ impl Duplex {
     fn signs(&self) -> Ready {
         let socket = match &self.carrier {
             Carrier::Socket(stream) => stream,
-            Carrier::Tls(stream) => stream.get_ref().0,
+            Carrier::Tls(stream) => stream.socket(),
             Carrier::Memory(_) | Carrier::Other(_) => return Ready::EMPTY,
         };
         let every = Interest::READABLE | Interest::WRITABLE;
@@ -260,8 +261,8 @@ impl From<Socket> for Duplex {
 }
 
 /// A TLS connection, from a client or to a backend.
-impl From<TlsStream<Socket>> for Duplex {
-    fn from(stream: TlsStream<Socket>) -> Self {
+impl From<TlsStream> for Duplex {
+    fn from(stream: TlsStream) -> Self {
         Self::new(Carrier::Tls(Box::new(stream)))
     }
 }

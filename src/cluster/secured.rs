@@ -9,10 +9,9 @@ use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::settings::Tls;
-use crate::duplex::{Duplex, Socket, set_keepalive};
+use crate::duplex::{Duplex, Socket, TlsStream, set_keepalive};
 use crate::tls::{Failure, TlsError, Trust, client_config};
 
 /// How other nodes are connected. Copies of it change together.
@@ -59,11 +58,10 @@ impl Secured {
         set_keepalive(&stream)?;
         let stream = Socket::from(stream);
         let Some(tls) = &self.tls else { return Ok(stream.into()) };
-        let connector = TlsConnector::from(tls.load_full());
         let name = self.name.clone().map_or_else(|| name_of(address), Ok)?;
         // Boxed, so that a connection does not keep the room that its handshake needed.
-        match Box::pin(connector.connect(name, stream)).await {
-            Ok(stream) => Ok(TlsStream::from(stream).into()),
+        match Box::pin(TlsStream::connect(stream, tls.load_full(), name)).await {
+            Ok(stream) => Ok(stream.into()),
             Err(error) => Err(Failure::at(address, error)),
         }
     }

@@ -5,9 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::Acceptor;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use super::admitted::Admitted;
 use super::caller::{BoxError, Serve};
@@ -20,7 +18,7 @@ use super::proxied::Proxies;
 use super::served::{self, Serving, note_end};
 use super::settings::{ListenerSettings, Settings};
 use crate::address::{RemoteAddress, TrustedProxy};
-use crate::duplex::{Duplex, Socket};
+use crate::duplex::{Duplex, Socket, TlsStream};
 use crate::limited::{Limit, Limited};
 use crate::limits::Limits;
 use crate::meter::{Connections, Protocol};
@@ -262,26 +260,23 @@ async fn open(
         return Ok((with_patience(stream.into()), info, protocol));
     };
     // Boxed, so that a connection does not keep the room that its handshake needed.
-    let handshake = Box::pin(timeout(connecting.http.limits.tls_timeout, async {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let config = tls.config_for(&start.client_hello());
-        start.into_stream(config).await
-    }));
+    let accepted = TlsStream::accept(stream, |hello| tls.config_for(hello));
+    let handshake = Box::pin(timeout(connecting.http.limits.tls_timeout, accepted));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_or_else(|_| Err(Exceeded(Limit::TlsTimeout).into()), |shaken| Ok(shaken?)),
         () = ending.signalled() => return Err(ended().into()),
     };
     match shaken {
-        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ALPN_ACME) => {
+        Ok(stream) if stream.agreed().alpn_protocol() == Some(ALPN_ACME) => {
             // It has seen the certificate, and there is nothing else to say (RFC 8737, section 3).
             Err(io::Error::other("the challenge of an ACME server was answered").into())
         }
         Ok(stream) => {
-            let subject = client_subject(stream.get_ref().1).map(Arc::new);
+            let subject = client_subject(stream.agreed()).map(Arc::new);
             let info = ConnectInfo { subject, ..info };
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+            let is_http2 = stream.agreed().alpn_protocol() == Some(ALPN_HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            Ok((with_patience(TlsStream::from(stream).into()), info, protocol))
+            Ok((with_patience(stream.into()), info, protocol))
         }
         Err(error) => {
             connections.tls_failed();

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{CommonState, ServerConfig};
 
 use super::certificates::Certificates;
 use super::ordered::{self, Acme, Ordered};
@@ -192,8 +192,8 @@ fn clients(files: &TlsFiles) -> Result<Option<Clients<'_>>, TlsError> {
 }
 
 /// Returns whose the verified certificate of a client is, as a header has it; `None` without one, or if it does not say so.
-pub fn client_subject(connection: &ServerConnection) -> Option<HeaderValue> {
-    let certificate = connection.peer_certificates()?.first()?;
+pub fn client_subject(agreed: &CommonState) -> Option<HeaderValue> {
+    let certificate = agreed.peer_certificates()?.first()?;
     HeaderValue::try_from(leaf::subject(certificate)?).ok()
 }
 

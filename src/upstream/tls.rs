@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
-use crate::duplex::{Duplex, Socket};
+use crate::duplex::{Duplex, Socket, TlsStream};
 use crate::tls::Failure;
 
 /// The TLS settings of one place.
 pub(super) struct Tls {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     /// The name that the certificate must carry; it is sent in the handshake too, unless it is an address.
     name: ServerName<'static>,
     /// The place, for error texts.
@@ -22,14 +21,14 @@ pub(super) struct Tls {
 
 impl Tls {
     pub(super) fn new(config: &Arc<ClientConfig>, name: ServerName<'static>, place: String) -> Self {
-        Self { connector: TlsConnector::from(Arc::clone(config)), name, place }
+        Self { config: Arc::clone(config), name, place }
     }
 
     /// Runs the TLS handshake on a stream.
     pub(super) async fn handshake(&self, stream: Socket) -> io::Result<Duplex> {
         // Boxed, so that an opening does not keep the room that its handshake needed.
-        match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
-            Ok(stream) => Ok(tokio_rustls::TlsStream::from(stream).into()),
+        match Box::pin(TlsStream::connect(stream, Arc::clone(&self.config), self.name.clone())).await {
+            Ok(stream) => Ok(stream.into()),
             Err(source) => Err(Failure::at(&self.place, source)),
         }
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use http_body_util::BodyExt as _;
 use socket2::SockRef;
 use tokio::net::TcpListener;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::duplex::{RawHeaders, Receipt, Settle, Socket};
+use crate::duplex::{RawHeaders, Receipt, Settle, Socket, TlsStream};
 use crate::server::http1::{About, Http, Http1Settings, Waits};
 use crate::transport::Body;
 
@@ -110,10 +110,10 @@ pub(super) async fn connect(carrier: Carrier) -> (Carried, Duplex) {
     }
     let (settings, _files, certificate) = tls::settings();
     let tls = ServerTls::read(settings.listeners[0].tls.as_ref().unwrap()).unwrap();
-    let accepting = TlsAcceptor::from(Arc::clone(tls.config())).accept(Socket::from(accepted));
+    let accepting = TlsStream::accept(Socket::from(accepted), |_| Arc::clone(tls.config()));
     let (client, accepted) =
         tokio::join!(TlsConnector::from(tls::trusting(&certificate)).connect(tls::name(), client), accepting);
-    (Box::pin(client.unwrap()), tokio_rustls::TlsStream::from(accepted.unwrap()).into())
+    (Box::pin(client.unwrap()), accepted.unwrap().into())
 }
 
 /// Reads one response with a body of `len` bytes.

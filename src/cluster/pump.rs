@@ -96,11 +96,13 @@ where
         self.used = Instant::now();
     }
 
-    /// Writes what is still to be said, and reads nothing more: a response that was given is not taken back by an end.
+    /// Goes on until all responses were taken: one that was given is not taken back by an end, and one whose `TOOK` is missing
+    /// when the connection ends is no response to the other node.
     pub(super) async fn finish(&mut self) {
-        poll_fn(|cx| match self.write(cx) {
-            Ok(()) if self.is_dirty || !self.out.is_empty() => Poll::Pending,
-            Ok(()) | Err(_) => Poll::Ready(()),
+        poll_fn(|cx| {
+            let is_over = self.poll(cx).is_ready();
+            let is_idle = self.channel.len() == 0 && self.out.is_empty() && !self.is_dirty;
+            if is_over || is_idle { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -127,7 +129,11 @@ where
                 return Ok(());
             }
         }
-        self.write(cx)
+        self.write(cx).or_else(|ended| {
+            // The other side may have answered before it closed.
+            self.read(cx)?;
+            Err(ended)
+        })
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {

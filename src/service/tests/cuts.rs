@@ -263,3 +263,27 @@ async fn a_node_that_stops_takes_no_answer_back() {
     let answer = client.answer().await;
     assert_eq!(answer.map(|answer| (answer.status, answer.body)), Some((200, "ok".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_stays_until_its_answers_are_taken() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let backend = Backend::default();
+    let target = target(&pair.owner.begin(&backend));
+    let mut client = Browser::connect(&pair.asker, 1 << 16);
+    backend.say("last");
+    settle().await;
+    let (owner, mut has_come) = (Arc::clone(&pair.owner), false);
+    TaskTracker::new().spawn(poll_fn(move |cx| {
+        has_come |= !owner.asked.is_empty();
+        // Its answer is given, and that is all: nobody has taken it.
+        if has_come && owner.asked.is_empty() {
+            owner.stop();
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.map(|answer| (answer.status, answer.body)), Some((200, "4last".into())));
+}

@@ -83,7 +83,10 @@ async fn load(options: Options) -> ExitCode {
         Err(error) => return fail(FAILED, error),
     };
     let began = Instant::now();
-    let (stats, stop) = (Arc::new(Mutex::new(Stats::new(began))), CancellationToken::new());
+    let (stats, stop) = (
+        Arc::new(Mutex::new(Stats::new(began, options.ramp().saturating_add(options.duration)))),
+        CancellationToken::new(),
+    );
     let plan = match Plan::new(options, &stats, &stop).await {
         Ok(plan) => plan,
         Err(error) => return fail(if error.is_usage() { USAGE } else { FAILED }, Chain(&error)),

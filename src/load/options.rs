@@ -78,6 +78,9 @@ pub struct Options {
     /// Write an HTML page with charts.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+    /// Show an earlier run's figures beside these: a file that --json wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(super) compare: Option<PathBuf>,
 }
 
 // Not documented one by one, because that would make two pages of the help.

@@ -85,6 +85,11 @@ impl Bursts {
         (base + self.starts[next - 1], base + self.starts[next])
     }
 
+    /// Returns the largest size.
+    pub(super) fn largest(&self) -> u64 {
+        self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(1)
+    }
+
     /// Messages of one round.
     fn len(&self) -> u64 {
         self.starts[self.starts.len() - 1]

@@ -73,29 +73,23 @@ impl Progress {
         let since = millis(now.saturating_duration_since(last.at)).max(1);
         let per_second = |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000) / since;
         let (elapsed, whole) = (millis(now.saturating_duration_since(self.began)), millis(self.whole).max(1));
-        let filled =
-            usize::try_from(elapsed.min(whole).saturating_mul(BAR_LEN as u64) / whole).unwrap_or(BAR_LEN);
         let troubles: u64 = all.errors.values().map(|trouble| trouble.count).sum();
-        let wrong: Vec<_> =
-            [(all.duplicated, "duplicated"), (all.reordered, "reordered"), (troubles, "errors")]
-                .into_iter()
-                .filter(|(number, _)| *number > 0)
-                .map(|(number, what)| format!("  {} {what}", count(number)))
-                .collect();
+        let open = all.connected.saturating_sub(all.disconnected);
         // The most important figures come first, so that a narrow terminal shows them.
-        format!(
-            "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} lost{}  {} messages/s  {}/s  p99 {}",
-            "=".repeat(filled),
-            elapsed / 1000,
-            whole.div_ceil(1000),
-            count(all.connected.saturating_sub(all.disconnected)),
-            count(self.sessions),
-            count(all.lost),
-            wrong.concat(),
-            count(per_second(all.answered, last.answered)),
-            bytes(per_second(moved, last.bytes)),
-            latency(&all.latency, 99.0),
-        )
+        let mut parts = vec![
+            format!("{}/{} s", elapsed / 1000, whole.div_ceil(1000)),
+            format!("{} of {} open", count(open), count(self.sessions)),
+            format!("{} lost", count(all.lost)),
+            format!("{} broken", count(all.disconnected)),
+        ];
+        let wrong = [(all.duplicated, "duplicated"), (all.reordered, "reordered"), (troubles, "errors")];
+        let wrong = wrong.into_iter().filter(|(number, _)| *number > 0);
+        parts.extend(wrong.map(|(number, what)| format!("{} {what}", count(number))));
+        parts.push(format!("{}/s", count(per_second(all.answered, last.answered))));
+        parts.push(format!("p99 {}", latency(&all.latency, 99.0)));
+        parts.push(format!("{}/s", bytes(per_second(moved, last.bytes))));
+        let line = parts.join("  ");
+        if line.len() <= LINE_LEN { line } else { parts.join(" ") }
     }
 }
 
@@ -104,7 +98,8 @@ fn millis(span: Duration) -> u64 {
 }
 
 const EVERY: Duration = Duration::from_millis(250);
-const BAR_LEN: usize = 20;
+/// What a narrow terminal shows.
+const LINE_LEN: usize = 60;
 /// DEC's private mode 7, auto-wrap, off and on.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
@@ -121,23 +116,38 @@ mod tests {
         let last = Last { at: began, answered: 0, bytes: 0 };
         let whole = Duration::from_secs(30);
         let mut progress = Progress { is_shown: true, began, whole, sessions: 400, last };
-        let mut stats = Stats::new(began);
+        let mut stats = Stats::new(began, whole);
         stats.handle_begin(Kind::Polling);
         stats.handle_connect(Kind::Polling, Duration::ZERO);
         let now = began + Duration::from_secs(3);
         let line = progress.line(&stats, now);
-        assert!(
-            line.starts_with("[==                  ] 3/30 s  1/400 sessions  0 lost  0 messages/s"),
-            "{line}"
-        );
+        assert!(line.starts_with("3/30 s  1 of 400 open  0 lost  0 broken  0/s  p99 -"), "{line}");
         for arrival in [Arrival::InOrder(3), Arrival::Duplicated] {
             stats.handle_answer(Kind::Polling, now, Duration::ZERO, arrival);
         }
         let drawing = progress.drawing(&stats, now);
         let shown = drawing.strip_prefix("\r\x1b[?7l\x1b[K").and_then(|rest| rest.strip_suffix("\x1b[?7h"));
         assert!(
-            shown.is_some_and(|line| line[..60].contains("  3 lost  ") && line.contains("  1 duplicated  ")),
+            shown.is_some_and(|line| line[..60].contains(" 3 lost ") && line.contains(" 1 duplicated ")),
             "{drawing:?}"
         );
+    }
+
+    #[test]
+    fn a_busy_run_fits_sixty_columns() {
+        let began = Instant::now();
+        let last = Last { at: began, answered: 0, bytes: 0 };
+        let whole = Duration::from_secs(300);
+        let mut progress = Progress { is_shown: true, began, whole, sessions: 10_000, last };
+        let mut stats = Stats::new(began, whole);
+        let now = began + Duration::from_secs(120);
+        for _ in 0..10_000 {
+            stats.handle_begin(Kind::Polling);
+            stats.handle_connect(Kind::Polling, Duration::ZERO);
+            stats.handle_answer(Kind::Polling, now, Duration::from_millis(1234), Arrival::InOrder(0));
+        }
+        let line = progress.line(&stats, now);
+        let known = "120/300 s 10,000 of 10,000 open 0 lost 0 broken 83/s p99 1,234 ms";
+        assert!(line.starts_with(known) && line[..60].contains("83/s"), "{line}");
     }
 }

@@ -1,5 +1,7 @@
 //! The measurements of a run: counts and histograms for each kind of session. Pure: time is passed in.
 
+mod over_time;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
+pub(super) use self::over_time::OverTime;
 use super::fault::Fault;
 use super::mix::{KINDS, Kind};
 use super::order::Arrival;
@@ -48,6 +51,8 @@ pub(super) struct Tally {
     pub(super) strange: u64,
     /// Microseconds from the time when a message was due until its answer.
     pub(super) latency: Histogram<u64>,
+    /// The same over the time of the run; only of one kind of sessions.
+    pub(super) over_time: OverTime,
     /// HTTP requests and bytes on the wire, from the connect on.
     pub(super) requests: u64,
     pub(super) bytes: u64,
@@ -135,9 +140,9 @@ impl Cost {
 }
 
 impl Stats {
-    /// Creates statistics without any event.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, kinds: [(); KINDS].map(|()| Tally::new()) }
+    /// Creates statistics without any event, of a run that is to take this long.
+    pub(super) fn new(now: Instant, planned: Duration) -> Self {
+        Self { began: now, kinds: [(); KINDS].map(|()| Tally::new(planned)) }
     }
 
     /// Notes that a session starts to connect.
@@ -173,6 +178,7 @@ impl Stats {
         }
         tally.answered += 1;
         tally.latency.saturating_record(micros(took));
+        tally.over_time.record(now.saturating_duration_since(self.began), micros(took));
     }
 
     /// Notes a message that is not an answer.
@@ -246,7 +252,7 @@ impl Stats {
 
     /// Returns all sessions.
     pub(super) fn all(&self) -> Tally {
-        let mut all = Tally::new();
+        let mut all = Tally::new(Duration::ZERO);
         for tally in &self.kinds {
             all.add(tally);
         }
@@ -266,7 +272,7 @@ impl Stats {
 }
 
 impl Tally {
-    fn new() -> Self {
+    fn new(planned: Duration) -> Self {
         Self {
             begun: 0,
             connected: 0,
@@ -281,6 +287,7 @@ impl Tally {
             reordered: 0,
             strange: 0,
             latency: histogram(),
+            over_time: OverTime::new(planned),
             requests: 0,
             bytes: 0,
             connect_requests: 0,

@@ -69,3 +69,42 @@ fn json_on_standard_output_comes_without_the_table() {
     let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "2s", "--json", "-"]);
     assert_eq!(run.json()["sessions"], 1);
 }
+
+#[test]
+fn a_run_is_shown_beside_an_earlier_one() {
+    let proxy = Proxy::demo();
+    let (json, html) = (place("before.json"), place("compared.html"));
+    let (json, html) = (json.to_str().unwrap(), html.to_str().unwrap());
+    let args =
+        [&proxy.url(), "--socketio", "-n", "2", "--rate", "10", "-d", "1s", "--header", "Cookie: secret=1"];
+    load(&[&args[..], &["--json", json]].concat());
+    // The file that is compared with may be the one that is written.
+    let run = load(&[&args[..], &["--compare", json, "--html", html, "--json", json]].concat());
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let (_, beside) = run.out.split_once("\nbeside the run of ").unwrap();
+    assert!(
+        beside.contains(" GMT, version 0.1.0\n  latency p50 "),
+        "the same command and machine: {}",
+        run.out
+    );
+    let page = fs::read_to_string(html).unwrap();
+    let figures = |name: &str| -> Value {
+        let text = page.split(&format!("const {name} = ")).nth(1).unwrap().split(";\n").next().unwrap();
+        serde_json::from_str(text).unwrap()
+    };
+    let (now, before) = (figures("run"), figures("before"));
+    assert_ne!(now, before);
+    let command =
+        format!("polliwog load {} --socketio -n 2 --rate 10 -d 1s --header 'Cookie: ...'", proxy.url());
+    assert_eq!((&now["command"], &before["command"]), (&command.clone().into(), &command.into()));
+    let over_time = &now["transports"]["polling"]["latency_us_over_time"];
+    assert_eq!(over_time["span_seconds"], 0.2);
+    assert!(
+        over_time["p50"].as_array().unwrap().iter().filter(|span| span.is_u64()).count() > 2,
+        "{over_time}"
+    );
+    assert!(!page.contains("secret"));
+    let other = load(&[&args[..], &["--compare", "Cargo.toml"]].concat());
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    assert!(other.err.starts_with("polliwog: Cargo.toml: "), "{}", other.err);
+}

@@ -5,23 +5,29 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use super::about::About;
 use crate::load::mix::Kind;
 use crate::load::options::{Dialect, Options};
-use crate::load::stats::{Batches, Stats, Tally};
+use crate::load::stats::{Batches, OverTime, Stats, Tally};
 
 /// Returns the figures of all sessions, and below `transports` those of each kind.
-pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> Value {
+pub(super) fn of(options: &Options, stats: &Stats, took: Duration, about: &About) -> Value {
     let mut figures = tally(&stats.all());
     let kinds = Kind::ALL.into_iter().filter(|kind| options.mix().has(*kind));
     let transports: Map<String, Value> =
-        kinds.map(|kind| (kind.word().to_owned(), tally(stats.of(kind)))).collect();
+        kinds.map(|kind| (kind.word().to_owned(), kind_of(stats.of(kind)))).collect();
     let run = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "date": about.date,
+        "command": about.command,
+        "machine": about.machine,
         "url": options.target(),
         "dialect": options.dialect().word(),
         "eio": if options.dialect() == Dialect::EngineIo { options.eio.into() } else { Value::Null },
         "socketio": options.is_socket_io(),
         "rate": options.rate,
         "size": options.size,
+        "burst": options.burst.largest(),
         "seconds": took.as_secs_f64(),
         "sessions": options.sessions,
         "transports": transports,
@@ -30,6 +36,19 @@ pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> Value {
         figures[key.as_str()] = value;
     }
     figures
+}
+
+fn kind_of(kind: &Tally) -> Value {
+    let mut figures = tally(kind);
+    figures["latency_us_over_time"] = over_time(&kind.over_time);
+    figures
+}
+
+fn over_time(over_time: &OverTime) -> Value {
+    let spans: Vec<_> = over_time.spans().collect();
+    let p50: Vec<_> = spans.iter().map(|span| span.map(|span| span.p50)).collect();
+    let p99: Vec<_> = spans.iter().map(|span| span.map(|span| span.p99)).collect();
+    json!({ "span_seconds": over_time.span().as_secs_f64(), "p50": p50, "p99": p99 })
 }
 
 fn tally(tally: &Tally) -> Value {

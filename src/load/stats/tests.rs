@@ -4,7 +4,7 @@ use super::*;
 
 fn stats() -> (Stats, Instant) {
     let now = Instant::now();
-    (Stats::new(now), now)
+    (Stats::new(now, Duration::ZERO), now)
 }
 
 #[test]

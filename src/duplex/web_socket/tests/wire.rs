@@ -174,7 +174,7 @@ async fn pongs_do_not_pile_up_for_a_peer_that_does_not_read() {
     while let Some(len) = theirs.read_buf(&mut wire).now_or_never() {
         assert!(len.unwrap() > 0);
         assert!(server.next().now_or_never().is_none());
-        // Else tokio has this task wait for its turn in the midst of it.
+        // Otherwise tokio has this task wait for its turn halfway.
         tokio::task::yield_now().await;
     }
     assert_eq!(RawFrame::all(&wire).pop(), Some(RawFrame::new(0x8a, b"the last one")));

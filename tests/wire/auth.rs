@@ -1,8 +1,7 @@
 //! A server of the operator's says who may come in: at the handshake of every dialect, and for each forwarded request.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -13,6 +12,8 @@ use crate::support::http::Response;
 use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::target::Target;
 use crate::support::{SOON, Setup, World, metrics};
+
+mod servers;
 
 /// A plain HTTP server, with what it was asked: the lines of each request's header.
 struct Plain {
@@ -25,13 +26,18 @@ type Say = fn(&[String]) -> Vec<u8>;
 
 impl Plain {
     fn serve(say: Say) -> Self {
+        Self::serve_over(say, |stream| stream)
+    }
+
+    /// Serves over what `wrap` makes of each connection.
+    fn serve_over<S: Read + Write>(say: Say, wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (tell, asked) = channel();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let tell = tell.clone();
-                thread::spawn(move || converse(&stream, say, &tell));
+                let (tell, wrap) = (tell.clone(), wrap.clone());
+                thread::spawn(move || converse(wrap(stream), say, &tell));
             }
         });
         Self { addr, asked }
@@ -53,14 +59,11 @@ impl Plain {
 }
 
 /// Answers the requests of one connection, which have no bodies.
-fn converse<'s, S>(stream: &'s S, say: Say, tell: &Sender<Vec<String>>)
-where
-    &'s S: Read + Write,
-{
-    let mut lines = BufReader::new(stream).lines();
+fn converse(stream: impl Read + Write, say: Say, tell: &Sender<Vec<String>>) {
+    let mut stream = BufReader::new(stream);
     loop {
-        let head: Vec<String> =
-            lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let lines = stream.by_ref().lines();
+        let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
         if head.is_empty() {
             return;
         }
@@ -71,8 +74,7 @@ where
                 thread::park();
             }
         }
-        let mut stream = stream;
-        let _ = stream.write_all(&said);
+        let _ = stream.get_mut().write_all(&said);
     }
 }
 
@@ -373,26 +375,4 @@ fn the_clients_of_another_proxy_are_asked_about_each() {
     let accepted = open(&mut edge, "s2", "user=ada");
     assert!(accepted.starts_with("[\"ok\""), "{accepted}");
     assert_eq!(world.accept().opening.headers_named("x-user"), ["ada"]);
-}
-
-#[test]
-fn the_auth_server_may_listen_at_a_unix_socket() {
-    let folder = std::env::temp_dir().join(format!("polliwog-auth-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("gate.sock");
-    let listener = UnixListener::bind(&path).unwrap();
-    let (tell, asked) = channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            converse(&stream, gate, &tell);
-        }
-    });
-    let app = Plain::serve(application);
-    let world =
-        start(&format!("{{ url = \"http://sso.test/verify\", socket = {path:?}, {HEADERS} }}"), app.addr);
-    begin(&world, "http", "user=ada").assert(200, "fine");
-    let asked = asked.recv_timeout(SOON).unwrap();
-    assert_eq!((&*asked[0], header(&asked, "host")), ("GET /verify HTTP/1.1", Some("sso.test")));
-    assert_eq!(header(&app.next(), "x-user"), Some("ada"));
-    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -31,7 +31,7 @@ impl World {
 
     /// Changes the file and has it reloaded.
     #[track_caller]
-    fn change(&self, from: &str, to: &str) {
+    pub(crate) fn change(&self, from: &str, to: &str) {
         let text = self.config();
         assert!(text.contains(from), "{from} is not in {text}");
         self.write(&text.replace(from, to));

@@ -3,7 +3,7 @@
 
 #[path = "../../src/upstream/tests/tls/authority.rs"]
 #[expect(dead_code, reason = "the tests of the upstream use the rest")]
-mod authority;
+pub(crate) mod authority;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -11,19 +11,19 @@ use rustls::server::WantsServerCert;
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// An authority for one test, which an upstream can be made to trust.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self::named(&format!("Authority {count}"))
     }
 
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut params = authority_params();
@@ -34,18 +34,18 @@ impl Authority {
         Self { issuer, file }
     }
 
-    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         Arc::new(roots)
     }
 
     /// Returns a server with a certificate for this name.
-    pub(super) fn server(&self, name: &str) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.server_of(&good(name), rustls::DEFAULT_VERSIONS)
     }
 
-    pub(super) fn server_of(
+    pub(crate) fn server_of(
         &self,
         params: &CertificateParams,
         versions: &[&'static SupportedProtocolVersion],
@@ -55,7 +55,7 @@ impl Authority {
         self.certify(builder.with_no_client_auth(), params)
     }
 
-    pub(super) fn certify(
+    pub(crate) fn certify(
         &self,
         builder: ConfigBuilder<ServerConfig, WantsServerCert>,
         params: &CertificateParams,
@@ -75,16 +75,16 @@ impl Drop for Authority {
     }
 }
 
-pub(super) fn good(name: &str) -> CertificateParams {
+pub(crate) fn good(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
-pub(super) fn authority_params() -> CertificateParams {
+pub(crate) fn authority_params() -> CertificateParams {
     let mut params = good("localhost");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
 }
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }

@@ -245,6 +245,7 @@ impl Session {
         }
         if self.outbox.has_waiting() {
             self.answered_since = self.outbox.oldest();
+            let before = self.outbox.cost();
             let batch = if self.outbox.opens_next() {
                 // A client may read no further than the first packet in a handshake's response.
                 self.pulse.handle_greeted(now);
@@ -253,6 +254,7 @@ impl Session {
                 let bytes = self.settings.batch_max.min(self.receiver_room.bytes);
                 self.outbox.take_batch(bytes, self.receiver_room.messages, self.policy.encoded_len)
             };
+            self.lent = u32::try_from(before - self.outbox.cost()).unwrap_or(u32::MAX);
             self.give(batch, now);
             self.note_progress(now);
         } else if !self.outbox.is_empty() && (self.pending_end(now).is_some() || self.is_full()) {

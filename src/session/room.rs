@@ -47,7 +47,7 @@ impl Session {
 
     /// Returns whether the backend is not read only because others need memory.
     pub fn is_held_back(&self) -> bool {
-        self.paused.is_some() && self.outbox.cost() < self.settings.outbox_max
+        self.is_short_of_room() && self.paused.is_some() && self.outbox.cost() < self.settings.outbox_max
     }
 
     /// Ends the session because it holds memory that others need. What waits for its backend is dropped.
@@ -62,9 +62,11 @@ impl Session {
         self.outbox.clear();
     }
 
-    /// Returns whether no more messages for the client are to be read.
+    /// Returns whether no more messages for the client are to be read. A batch that is on its way may come back, again and
+    /// again: with it there may be twice as much.
     pub(super) fn is_full(&self) -> bool {
-        self.outbox.cost() >= self.settings.outbox_max.min(self.room)
+        let (waiting, max) = (self.outbox.cost(), self.settings.outbox_max);
+        waiting >= max.min(self.room) || waiting + self.lent as usize >= max.saturating_mul(2)
     }
 
     /// Stops reading the backend while the outbox is full.

@@ -61,7 +61,7 @@ impl Session {
     /// messages itself: it may then fetch them again, but its stream must accept them in time.
     pub(super) fn note_given(&mut self, now: Instant) {
         let is_awaited = self.policy.acks == Acks::OnWrite;
-        self.in_flight += usize::from(is_awaited);
+        self.in_flight += u32::from(is_awaited);
         if is_awaited || self.poll == PollSlot::Stream {
             self.pulse.handle_given(self.settings.stall_timeout, now);
         }
@@ -72,6 +72,10 @@ impl Session {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
             self.pulse.handle_taken();
+            self.lent = 0;
+            if !self.is_full() {
+                self.paused = None;
+            }
         }
     }
 }

@@ -43,7 +43,9 @@ pub struct Session {
     pub(super) push: PushSlot,
     /// How many batches were handed out and are neither written nor lost yet; what follows them must wait. More than
     /// one only if the last is a goodbye.
-    pub(super) in_flight: usize,
+    pub(super) in_flight: u32,
+    /// What those take that may come back, in bytes.
+    pub(super) lent: u32,
     /// When the oldest message of the last batch arrived from the backend.
     pub(super) answered_since: Option<Instant>,
     pub(super) upgrade: Option<Box<Upgrade>>,
@@ -226,6 +228,7 @@ impl Session {
             waits_until: None,
             push: PushSlot::Idle,
             in_flight: 0,
+            lent: 0,
             answered_since: None,
             upgrade: None,
             paused: None,

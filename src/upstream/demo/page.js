@@ -1,13 +1,14 @@
-// The page as a whole: two panes, the controls above them, and the sentence that compares them.
+// The page as a whole: the ratio, two panes, and the controls above them.
 
-import { Pane, size, SLOT_MS } from './pane.js';
+import { drawHero } from './hero.js';
+import { Pane, SLOT_MS } from './pane.js';
 import { Refused, burst } from './trials.js';
 
 const PROBE_MS = 1000;
 const $ = (id) => document.getElementById(id);
 
-/** WebSockets of the second pane, whether they are cut off, and whether they were since the counting began. */
-const line = { cut: false, was: false, open: new Set() };
+/** WebSockets of the second pane, and whether they are cut off. */
+const line = { cut: false, open: new Set() };
 
 function dial(url) {
   if (line.cut) return new Refused();
@@ -73,9 +74,8 @@ $('burst').addEventListener('submit', async (event) => {
 
 $('cut').addEventListener('click', () => {
   line.cut = !line.cut;
-  line.was = true;
-  $('cut').textContent = line.cut ? 'Allow WebSocket' : 'Block WebSocket';
-  $('cut').setAttribute('aria-pressed', String(line.cut));
+  $('cut').textContent = line.cut ? 'Unblock WebSocket' : 'Block WebSocket';
+  $('cut').classList.toggle('running', line.cut);
   socket.note(line.cut ? 'WebSocket is blocked.' : 'WebSocket is allowed again.');
   if (line.cut) for (const one of line.open) one.close();
   else socket.client.upgrade();
@@ -83,7 +83,6 @@ $('cut').addEventListener('click', () => {
 
 $('reset').addEventListener('click', () => {
   for (const pane of panes) pane.reset();
-  line.was = line.cut;
   refresh();
 });
 
@@ -103,21 +102,8 @@ function refresh() {
   const [a, b] = panes.map((pane) => pane.peaks());
   const peaks = Object.fromEntries(Object.keys(a).map((kind) => [kind, Math.max(a[kind], b[kind])]));
   for (const pane of panes) pane.draw(peaks);
+  drawHero(polling.recent, socket.recent, line.cut);
 }
-
-/** Said now and then, as it is read aloud. */
-function compare() {
-  const [first, second] = panes.map(({ wire }) => wire.bytes / wire.messages);
-  if (!Number.isFinite(first) || !Number.isFinite(second)) return;
-  const on = line.was ? 'the second client, blocked at times' : 'WebSocket';
-  $('verdict').textContent =
-`So far, a message costs ${size(first)} by polling and ${size(second)} by ${on}: ` +
-    `${(first / second).toFixed(first / second < 9.95 ? 1 : 0)} times as much, ` +
-    `and ${(polling.wire.requests / polling.wire.messages).toFixed(2)} requests instead of ` +
-    `${(socket.wire.requests / socket.wire.messages).toFixed(2)}.`;
-}
-setInterval(compare, 5000);
-setTimeout(compare, 2000);
 
 for (const origin of document.querySelectorAll('[data-origin]')) origin.textContent = location.origin;
 addEventListener('pagehide', () => panes.forEach((pane) => pane.client.close()));

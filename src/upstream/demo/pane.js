@@ -2,6 +2,7 @@
 
 import { drawBars, drawMarks, niceMax, SLOTS } from './chart.js';
 import { Client } from './client.js';
+import { Recent } from './recent.js';
 import { Wire } from './wire.js';
 
 /** How often the numbers move. */
@@ -14,6 +15,8 @@ const STATES = { connecting: 'connecting', waiting: 'disconnected, reconnecting'
 
 export class Pane {
   wire = new Wire();
+  /** What a message cost in the last ten seconds. */
+  recent = new Recent();
   client;
   #root;
   #options;
@@ -29,6 +32,7 @@ export class Pane {
     this.#root = template.content.cloneNode(true).querySelector('section');
     const { name, word, what, transports } = options;
     this.#root.dataset.pane = word;
+    this.#root.dataset.transport = word;
     this.#root.setAttribute('aria-label', `The ${name} client`);
     this.#root.querySelector('h2').textContent = name;
     this.#root.querySelector('.what').textContent = what;
@@ -57,7 +61,7 @@ export class Pane {
   /** A line of the chat; `mine` is its author's pane in this tab. */
   line(author, text, { mine, took } = {}) {
     if (took !== undefined) this.#chats.add(took);
-    const item = document.createElement('li');
+    const item = document.createElement('p');
     const who = document.createElement('b');
     who.textContent = author;
     const when = document.createElement('small');
@@ -69,7 +73,7 @@ export class Pane {
 
   /** What happened to the client, among the lines of the chat. */
   note(text) {
-    const item = document.createElement('li');
+    const item = document.createElement('p');
     item.className = 'note';
     item.textContent = text;
     this.#append(item);
@@ -96,11 +100,13 @@ export class Pane {
     this.#slots = { requests: [], bytes: [], echo: [] };
     this.#echoes = new Times();
     this.#chats = new Times();
+    this.recent = new Recent();
     this.outcome('');
   }
 
   /** Ends a slot of the charts. */
   tick() {
+    this.recent.tick(this.wire, this.client.state, this.#options.word, SLOT_MS);
     const { requests, payload, bytes } = this.wire;
     const [more, paid] = [bytes - this.#last.bytes, payload - this.#last.payload];
     const aSecond = 1000 / SLOT_MS;
@@ -163,6 +169,7 @@ export class Pane {
     const fallback = state === 'polling' && this.#options.transports[0] !== 'polling';
     const badge = this.#root.querySelector('.state');
     badge.textContent = fallback ? 'polling instead' : STATES[state];
+    if (state === 'polling' || state === 'websocket') this.#root.dataset.transport = state;
     badge.dataset.state = fallback ? 'fallback' : state;
     if (state === 'waiting') this.note('The session ended.');
     if (state === 'polling' || state === 'websocket') this.note(`Connected by ${STATES[state]}.`);

@@ -50,10 +50,14 @@ fn respond(status: StatusCode, kind: &'static str, text: &'static str) -> Respon
 }
 
 /// Path, media type, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html; charset=utf-8", include_str!("page.html")),
     ("/polliwog-demo/page.css", "text/css; charset=utf-8", include_str!("page.css")),
+    ("/polliwog-demo/hero.css", "text/css; charset=utf-8", include_str!("hero.css")),
+    ("/polliwog-demo/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/polliwog-demo/page.js", SCRIPT, include_str!("page.js")),
+    ("/polliwog-demo/hero.js", SCRIPT, include_str!("hero.js")),
+    ("/polliwog-demo/recent.js", SCRIPT, include_str!("recent.js")),
     ("/polliwog-demo/pane.js", SCRIPT, include_str!("pane.js")),
     ("/polliwog-demo/trials.js", SCRIPT, include_str!("trials.js")),
     ("/polliwog-demo/chart.js", SCRIPT, include_str!("chart.js")),
@@ -63,8 +67,8 @@ const FILES: [(&str, &str, &str); 9] = [
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// Nothing from other origins, and nothing inline except the icon. Not every browser counts a WebSocket as 'self'.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+/// Nothing from other origins, and nothing inline. Not every browser counts a WebSocket as 'self'.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'";
 
 #[cfg(test)]

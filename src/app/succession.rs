@@ -159,11 +159,7 @@ impl Door {
         loop {
             match own.accept().await {
                 Ok(stream) => {
-                    let this = self.clone();
-                    self.asked.tracker.spawn(async move {
-                        let stop = this.asked.stop.clone();
-                        let _stopped = stop.run_until_cancelled(this.serve(stream)).await;
-                    });
+                    self.asked.tracker.spawn(self.clone().serve(stream));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept other processes");
@@ -174,13 +170,16 @@ impl Door {
     }
 
     async fn serve(self, mut stream: UnixStream) {
-        match read_wish(&mut stream).await {
+        let stop = self.asked.stop.clone();
+        match stop.run_until_cancelled(read_wish(&mut stream)).await.flatten() {
             Some(Wish::Ask(node)) => {
                 let stream: Box<dyn Carries> = Box::new(stream);
+                // It ends by itself, behind the answers that were given.
                 self.nodes.serve_kin(node, stream.into()).await;
             }
             Some(Wish::Hand(heir)) => {
-                if let Err(error) = self.hand(Conversation::new(stream, heir)).await {
+                let handed = stop.run_until_cancelled(self.hand(Conversation::new(stream, heir))).await;
+                if let Some(Err(error)) = handed {
                     tracing::warn!(%heir, %error, "the process that was about to take over has gone; this one serves on");
                 }
             }
@@ -188,7 +187,7 @@ impl Door {
                 tracing::info!(successor = %node, "draining, because the process after this one stops");
                 self.started.cancel();
                 // Held until this process ends.
-                let _ = stream.read_u8().await;
+                let _ = stop.run_until_cancelled(stream.read_u8()).await;
             }
             // One that only looks whether somebody is there says nothing.
             None => {}
@@ -320,3 +319,6 @@ impl Inherited {
 /// Longer than a process takes to start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

@@ -341,9 +341,12 @@ impl Peer {
                 ended => break ended,
             }
         };
-        if ended == Some(Ended::Silent) {
+        match ended {
             // Before the requests learn that the connection is over: they do not wait for the next dial.
-            self.fail(Unreached::Silent);
+            Some(Ended::Silent) => self.fail(Unreached::Silent),
+            // What its clients have taken would count as lost with them.
+            None => pump.write_rest().await,
+            Some(Ended::Closed | Ended::Idle | Ended::Violated(_)) => {}
         }
         drop(pump);
         let Some(ended) = ended else { return };

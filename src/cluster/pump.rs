@@ -96,6 +96,15 @@ where
         self.used = Instant::now();
     }
 
+    /// Writes what is still to be said, and reads nothing more.
+    pub(super) async fn write_rest(&mut self) {
+        poll_fn(|cx| match self.write(cx) {
+            Ok(()) if self.is_dirty || !self.out.is_empty() => Poll::Pending,
+            Ok(()) | Err(_) => Poll::Ready(()),
+        })
+        .await;
+    }
+
     /// Goes on until all responses were taken: one that was given is not taken back by an end, and one whose `TOOK` is missing
     /// when the connection ends is no response to the other node.
     pub(super) async fn finish(&mut self) {

@@ -147,6 +147,23 @@ async fn a_connection_between_nodes_that_is_cut_at_any_byte_carries_a_post_out_o
     cut_all(20, 2500, Request::Post).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_client_has_taken_counts_though_its_node_ends_at_once() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let backend = Backend::default();
+    let sid = pair.owner.begin(&backend);
+    backend.say("taken");
+    assert_eq!(pair.asker.get(&target(&sid)).await, (200, "4taken".to_owned()));
+    // Before the connection to the owner has had a turn.
+    pair.net.leave("b:1");
+    pair.asker.kill();
+    settle().await;
+    assert!(!backend.is_closed(), "a poll that is lost ends its session");
+    backend.say("more");
+    assert_eq!(pair.owner.get(&target(&sid)).await, (200, "4more".to_owned()));
+    pair.owner.kill();
+}
+
 /// Cuts the connection while a client asks something.
 async fn cut_all(seed: u64, count: usize, kind: fn(usize) -> Request) {
     let pair = Pair::start(session::Settings::default()).await;

@@ -46,6 +46,11 @@ impl Bucket {
         self.full_at = Some(from + price);
     }
 
+    /// Gives back what was taken, because it was not needed after all.
+    pub fn give_back(&mut self, price: Duration) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(price));
+    }
+
     /// Returns when something may be taken, unless that is now.
     pub fn opens_at(&self, price: Duration, depth: Duration, now: Instant) -> Option<Instant> {
         let full_at = self.full_at?;

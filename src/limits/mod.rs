@@ -141,16 +141,19 @@ impl Limits {
         let settings = self.0.rules.load().settings;
         let early = |at: Instant| TooEarly { wait: at.saturating_duration_since(now) };
         // A client that has too many must not take those of the others.
-        if let Some(client) = client
-            && settings.client_handshakes_per_second != Settings::NONE
-        {
-            let counts = self.counts(client);
+        let own = client.filter(|_| settings.client_handshakes_per_second != Settings::NONE);
+        let own = own.map(|client| (client, self.counts(client)));
+        if let Some((client, counts)) = &own {
             take(&counts.handshakes, settings.client_handshakes_per_second, now).map_err(|at| {
-                self.0.limited.reached(Limit::ClientHandshakes, Some(&client));
+                self.0.limited.reached(Limit::ClientHandshakes, Some(client));
                 early(at)
             })?;
         }
         take(&self.0.handshakes, settings.handshakes_per_second, now).map_err(|at| {
+            // What does not begin because of the others costs its client nothing.
+            if let Some((_, counts)) = &own {
+                give_back(&counts.handshakes, settings.client_handshakes_per_second);
+            }
             self.0.limited.reached(Limit::Handshakes, None);
             early(at)
         })
@@ -200,10 +203,20 @@ impl Limits {
 
 /// Takes one from a bucket that gets so many a second.
 fn take(bucket: &Mutex<Bucket>, per_second: usize, now: Instant) -> Result<(), Instant> {
-    let Some(price) = u32::try_from(per_second).ok().and_then(|count| SECOND.checked_div(count)) else {
-        return Ok(());
-    };
+    let Some(price) = price(per_second) else { return Ok(()) };
     bucket.lock().unwrap_or_else(PoisonError::into_inner).take(price, BURST, now)
+}
+
+/// Gives one back.
+fn give_back(bucket: &Mutex<Bucket>, per_second: usize) {
+    if let Some(price) = price(per_second) {
+        bucket.lock().unwrap_or_else(PoisonError::into_inner).give_back(price);
+    }
+}
+
+/// Returns what one costs where so many may come a second; `None` if all may.
+fn price(per_second: usize) -> Option<Duration> {
+    SECOND.checked_div(u32::try_from(per_second).ok()?)
 }
 
 /// Nobody is limited, for tests.

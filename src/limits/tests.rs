@@ -88,6 +88,19 @@ fn a_client_that_comes_too_often_waits_and_takes_nothing_from_the_others() {
 }
 
 #[test]
+fn a_handshake_that_all_the_others_leave_no_room_for_costs_its_client_nothing() {
+    let settings =
+        Settings { handshakes_per_second: 10, client_handshakes_per_second: 1, ..Settings::default() };
+    let limits = limits(settings, &[]);
+    let now = tokio::time::Instant::now().into_std();
+    assert!((0..100).all(|_| limits.shake(None, now).is_ok()));
+    let one = limits.client(ip("192.0.2.1"));
+    assert!((0..100).all(|_| limits.shake(one, now).is_err()));
+    // It has all of its ten.
+    assert!((0..10).all(|_| limits.shake(one, now + SECOND).is_ok()));
+}
+
+#[test]
 fn clients_without_number_take_a_bounded_memory() {
     let settings = Settings { client_sessions: 1, ..Settings::default() };
     let limits = limits(settings, &[]);

@@ -103,15 +103,15 @@ impl Forward {
             return unavailable(SHORT_OF_MEMORY);
         }
         let Connection { client, patience, pinned, .. } = connection;
+        let is_awaited = head.headers.contains_key(EXPECT) && !body.is_end_stream();
         if route.body.max.is_some_and(|max| body.size_hint().lower() > max as u64) {
-            return self.refuse_large(Some(body), client.peer);
+            return self.unread(body, is_awaited, self.refuse_large(client.peer));
         }
         // A drain waits for those that wait in line, too.
         let token = self.tracker.token();
         let Ok(passes) = self.enter().await else {
             self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
-            discard(body.into(), &self.tracker);
-            return unavailable("too many requests are being forwarded\n");
+            return self.unread(body, is_awaited, unavailable("too many requests are being forwarded\n"));
         };
         let upstream = Arc::clone(&self.upstream);
         let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
@@ -124,11 +124,7 @@ impl Forward {
         if let Some(auth) = self.auth.as_ref().filter(|_| !is_preflight)
             && let Err(denied) = auth.admit(&mut head, &client, &self.trusted_proxies, via).await
         {
-            // A client that waits for a 100 has sent nothing.
-            if !head.headers.contains_key(EXPECT) {
-                discard(body.into(), &self.tracker);
-            }
-            return respond_with(denied.reply);
+            return self.unread(body, is_awaited, respond_with(denied.reply));
         }
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
@@ -136,7 +132,7 @@ impl Forward {
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
         let tunnel = upgrade.as_ref().map(|_| self.limits.tunnel());
         if matches!(tunnel, Some(None)) {
-            return unavailable("too many tunnels are open\n");
+            return self.unread(body, is_awaited, unavailable("too many tunnels are open\n"));
         }
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
@@ -174,7 +170,14 @@ impl Forward {
                 }
                 respond(answer, under_way, self.budget.charge())
             }
-            Err(ForwardError::TooLarge(rest)) => self.refuse_large(rest.map(|rest| *rest), client.peer),
+            Err(ForwardError::TooLarge(rest)) => {
+                let response = self.refuse_large(client.peer);
+                match rest {
+                    // It has begun to come.
+                    Some(rest) => self.unread(*rest, false, response),
+                    None => response,
+                }
+            }
             Err(error) => {
                 match &error {
                     ForwardError::Upstream(error) => self.refusals.note_upstream(error),
@@ -200,13 +203,21 @@ impl Forward {
         Ok([self.gate.enter().await?, self.upstream.gate().enter().await?])
     }
 
-    /// Refuses a body, the rest of which is read for a while: the client gets the response only behind it.
-    fn refuse_large(&self, rest: Option<ClientBody>, peer: RemoteAddress) -> Response {
+    fn refuse_large(&self, peer: RemoteAddress) -> Response {
         self.limits.limited().reached(Limit::MaxBody, Some(&peer));
-        if let Some(rest) = rest {
-            discard(rest.into(), &self.tracker);
-        }
         plain(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n")
+    }
+
+    /// Returns the response to a request whose body nobody needs. That is read for a while: the client gets the response
+    /// only behind it. One that waits for a 100 has sent nothing, and is not asked for it.
+    fn unread(&self, body: ClientBody, is_awaited: bool, mut response: Response) -> Response {
+        if is_awaited {
+            // What the client sends now would be read as the body.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        } else {
+            discard(body.into(), &self.tracker);
+        }
+        response
     }
 }
 

@@ -136,6 +136,27 @@ fn a_body_over_the_limit_gets_a_413_with_and_without_a_length() {
 }
 
 #[test]
+fn a_body_that_is_refused_before_it_was_sent_is_not_asked_for() {
+    let plan = Plan::new().route("max_body = \"1MB\"\nmax_requests = 1\nqueue = 0");
+    let site = Site::with(&plan);
+    let (mut first, mut line) = (site.client(), None);
+    for (len, status) in [(1_000_001, 413), (4, 503)] {
+        if status == 503 {
+            first.send_get("/first");
+            line.insert(site.accept()).request();
+        }
+        let mut client = site.client();
+        let head =
+            format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\nExpect: 100-continue\r\n\r\n");
+        client.wire.send(head.as_bytes());
+        let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).unwrap();
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.to_lowercase().contains("connection: close"), "what comes now is no body: {head}");
+    }
+}
+
+#[test]
 fn a_body_that_takes_too_long_gets_a_408_however_steadily_it_comes() {
     patiently(|| {
         let site = routed("body_timeout = \"400ms\"");

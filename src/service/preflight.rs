@@ -25,6 +25,16 @@ pub(super) async fn ask(
     let Handshake { dialect, route, .. } = *handshake;
     let beginning = dialect.begin(head.uri.query().unwrap_or_default())?;
     let framing = &*beginning.framing;
+    let mut known = None;
+    // A preflight has no credentials by which its client could be known.
+    if route.auth.is_some() && !is_preflight(&head.headers) {
+        let mut asking = head.clone();
+        if let Err(denied) = route.authorize(&mut asking, client).await {
+            return Some(polling::respond(denied.reply));
+        }
+        known = Some(asking);
+    }
+    let head = known.as_ref().unwrap_or(head);
     let request = handshake.request(head, client, &beginning);
     let asking = route.upstream.ask(request, head.method.clone())?;
     if let Some(response) = route.via.refuse_circle(&head.headers, &route.refusals) {

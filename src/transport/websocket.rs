@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tokio::io::AsyncWrite as _;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
@@ -199,7 +201,11 @@ impl ClientSocket for FramedSocket {
                             }
                         }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
-                        None => return self.socket.poll_flush(cx).map(|_| None),
+                        // Also to close TLS behind the Close frames.
+                        None => {
+                            let _ = ready!(self.socket.poll_flush(cx));
+                            return Pin::new(self.socket.get_mut()).poll_shutdown(cx).map(|_| None);
+                        }
                     }
                 }
                 Goodbye::Failed(farewell) => return farewell.poll(cx, &mut self.socket).map(|()| None),
@@ -211,5 +217,41 @@ impl ClientSocket for FramedSocket {
 impl fmt::Debug for FramedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FramedSocket")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::dialect::websocket::PlainFraming;
+    use crate::duplex::Duplex;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stream_ends_behind_the_close_frames() {
+        let (ours, mut theirs) = duplex(1000);
+        let socket = Duplex::from(ours).into_web_socket(Bytes::new(), Role::Server, 1000, Buffers::Small);
+        let mut socket = FramedSocket {
+            socket,
+            framing: Arc::new(PlainFraming),
+            meter: Meter::default(),
+            waiting: VecDeque::new(),
+            violation: None,
+            goodbye: Goodbye::Unsaid,
+        };
+        theirs.write_all(b"\x88\x82mask\x6e\x89").await.unwrap();
+        let closing = Closing::new(1000, "");
+        assert_eq!(poll_fn(|cx| socket.poll_close(cx, End::Drained, &closing)).await, None);
+        let mut read = Vec::new();
+        // Before the socket is dropped, which would end a plain stream, too, but not TLS.
+        let ended = timeout(Duration::from_secs(1), theirs.read_to_end(&mut read)).await;
+        ended.expect("the stream ends").unwrap();
+        assert_eq!(read.first(), Some(&0x88));
+        drop(socket);
     }
 }

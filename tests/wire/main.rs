@@ -11,6 +11,7 @@
     reason = "all of this crate is tests: it fails by panicking, and measures real time"
 )]
 
+mod abandoned;
 mod acme;
 mod activation;
 mod auth;

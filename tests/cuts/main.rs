@@ -53,6 +53,8 @@ struct Options {
     /// The only session that is played, if not all are.
     only: Option<u64>,
     report: Option<String>,
+    /// By how much the proxies' deadlines are longer than on a machine that does nothing else.
+    patience: u64,
 }
 
 impl Options {
@@ -67,6 +69,7 @@ impl Options {
             seed: number("SEED").unwrap_or_else(new_seed),
             only: number("ONLY"),
             report: text("REPORT"),
+            patience: number("PATIENCE").unwrap_or(1),
         }
     }
 }
@@ -93,7 +96,7 @@ fn nothing_is_lost_duplicated_or_reordered_silently_under_cuts_on_every_hop() {
 async fn run(options: &Options) -> bool {
     let schedule = Arc::new(Schedule::new(options.seed));
     let (listener, address) = backend::listen().await;
-    let (proxies, world) = Proxies::start(address, &schedule).await;
+    let (proxies, world) = Proxies::start(address, &schedule, options.patience).await;
     let world = Arc::new(world);
     tokio::spawn(backend::serve(listener, Arc::clone(&world)));
     let (report, next, begun) =

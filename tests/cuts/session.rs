@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::plan::{Behind, Plan};
 use crate::random::Random;
+use crate::socket::NO_CODE;
 
 /// Which way a message goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,7 +193,9 @@ impl Session {
         let is_complete = state.up.received >= self.plan.up && state.down.received >= self.plan.down;
         let (client_was_cut, backend_was_cut) =
             (self.client_was_cut.load(Ordering::Relaxed), self.backend_was_cut.load(Ordering::Relaxed));
-        if state.up.received < state.up.acknowledged && !backend_was_cut {
+        // An answered POST has been taken by the backend's connection; a shared one that is lost for good loses what it has taken.
+        let is_lost = self.plan.behind == Behind::Shared && backend == End::Told(NO_CODE);
+        if state.up.received < state.up.acknowledged && !backend_was_cut && !is_lost {
             faults.push(format!(
                 "only {} of {} acknowledged messages arrived",
                 state.up.received, state.up.acknowledged

@@ -1,5 +1,6 @@
 //! A conversation on a WebSocket, as both ends have it: the client's of any dialect, and the backend's.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -126,6 +127,7 @@ async fn talk(
         }
         if begun.elapsed() > STUCK * 2 {
             session.fault(format!("{side:?}: it is stuck on a WebSocket"));
+            session.backend_was_cut.fetch_or(side == Side::Backend, Ordering::Relaxed);
             return Ok("nothing");
         }
         (pause, most) = pace(&mut random);
@@ -164,7 +166,7 @@ fn take(
             let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
             session.note(format!("{side:?}: Close {code:?} {reason:?}"));
             frames::encode(answer, CLOSE, payload, is_masked);
-            return Some("a Close frame");
+            return Some(if code.is_some() { "a Close frame" } else { NO_CODE });
         }
         (0x89, _) => frames::encode(answer, PONG, payload, is_masked),
         (0x8A, _) => {}
@@ -190,4 +192,6 @@ fn encode(texts: Vec<String>, coding: Coding, is_masked: bool, into: &mut Vec<u8
     }
 }
 
+/// How a backend is told that a shared connection was lost for good.
+pub(crate) const NO_CODE: &str = "a Close frame without a code";
 const PING_EVERY: Duration = Duration::from_secs(8);

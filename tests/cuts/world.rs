@@ -69,7 +69,7 @@ impl Drop for Proxies {
 
 impl Proxies {
     /// Starts them in front of a backend.
-    pub(crate) async fn start(backend: SocketAddr, schedule: &Arc<Schedule>) -> (Self, World) {
+    pub(crate) async fn start(backend: SocketAddr, schedule: &Arc<Schedule>, patience: u64) -> (Self, World) {
         let folder = std::env::temp_dir().join(format!("polliwog-cuts-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let [a, b, demux] = [free(), free(), free()];
@@ -85,7 +85,7 @@ impl Proxies {
             let cluster = format!(
                 "[cluster]\nlisten = \"{listen}\"\npeers = {{ a = \"{a}\", b = \"{b}\" }}\ntoken = \"{TOKEN}\"\n"
             );
-            format!("[server]\nlisten = [\"{public}\"]\n{cluster}{}", routes(backend, shared))
+            format!("[server]\nlisten = [\"{public}\"]\n{cluster}{}", routes(backend, shared, patience))
         };
         let configurations = [
             node(a, peer_a, [peer_a, a_to_b], shared_a),
@@ -159,17 +159,28 @@ impl Proxies {
 }
 
 /// Returns the routes of a node: every dialect, before every kind of upstream.
-fn routes(backend: SocketAddr, shared: SocketAddr) -> String {
+fn routes(backend: SocketAddr, shared: SocketAddr, patience: u64) -> String {
+    let handshake = seconds(&[("handshake_timeout", 10 * patience)]);
+    let resume = 30 * patience;
     let mut text = format!(
-        "[upstreams.own]\nkind = \"websocket\"\nurl = \"ws://{backend}/\"\n\
-         [upstreams.engine]\nkind = \"engine.io\"\nurl = \"ws://{backend}/engine.io/\"\nversions = [3, 4]\n\
-         [upstreams.shared]\nkind = \"mux\"\nurl = \"ws://{shared}/mux\"\nversions = [3, 4]\n"
+        "[upstreams.own]\nkind = \"websocket\"\nurl = \"ws://{backend}/\"\n{handshake}\
+         [upstreams.engine]\nkind = \"engine.io\"\nurl = \"ws://{backend}/engine.io/\"\nversions = [3, 4]\n{handshake}\
+         [upstreams.shared]\nkind = \"mux\"\nurl = \"ws://{shared}/mux\"\nversions = [3, 4]\n{handshake}\
+         mux = {{ resume_timeout = \"{resume}s\" }}\n"
     );
     for (word, dialect, keys) in [
-        ("engine", "engine.io", "ping_interval = \"4s\"\nping_timeout = \"15s\"\n"),
-        ("sockjs", "sockjs", "heartbeat = \"10s\"\n"),
-        ("feed", "longpoll", "grace = \"20s\"\n"),
-        ("socket", "websocket", ""),
+        (
+            "engine",
+            "engine.io",
+            seconds(&[
+                ("ping_interval", 4),
+                ("ping_timeout", 15 * patience),
+                ("upgrade_timeout", 10 * patience),
+            ]),
+        ),
+        ("sockjs", "sockjs", seconds(&[("heartbeat", 10), ("disconnect_delay", 5 * patience)])),
+        ("feed", "longpoll", seconds(&[("grace", 20 * patience)])),
+        ("socket", "websocket", String::new()),
     ] {
         for upstream in ["own", "shared", "engine"] {
             if upstream != "engine" || word == "engine" {
@@ -181,6 +192,11 @@ fn routes(backend: SocketAddr, shared: SocketAddr) -> String {
         }
     }
     text
+}
+
+/// Returns lines of TOML: keys and their seconds.
+fn seconds(keys: &[(&str, u64)]) -> String {
+    keys.iter().fold(String::new(), |lines, (key, seconds)| lines + &format!("{key} = \"{seconds}s\"\n"))
 }
 
 fn free() -> SocketAddr {

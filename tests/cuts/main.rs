@@ -119,7 +119,12 @@ async fn run(options: &Options) -> bool {
                 world.add(&session);
                 client::run(&world, &session).await;
                 settling.retain(|task: &tokio::task::JoinHandle<()>| !task.is_finished());
-                settling.push(tokio::spawn(settle(Arc::clone(&world), session, Arc::clone(&report))));
+                settling.push(tokio::spawn(settle(
+                    Arc::clone(&world),
+                    session,
+                    Arc::clone(&report),
+                    options.patience,
+                )));
             }
             for task in settling {
                 task.await.expect("a judge does not panic");
@@ -155,12 +160,13 @@ fn is_enough(options: &Options, world: &World, report: &Mutex<Report>, begun: In
 }
 
 /// Waits until the session's backend has been told of its end, and judges.
-async fn settle(world: Arc<World>, session: Arc<Session>, report: Arc<Mutex<Report>>) {
+async fn settle(world: Arc<World>, session: Arc<Session>, report: Arc<Mutex<Report>>, patience: u64) {
     let begun = Instant::now();
     // A backend that has seen nothing of the session may still be asked for it, by a handshake that was given up.
     let until = |backend| match backend {
-        End::Unborn => Duration::from_secs(12),
-        End::Open => STUCK,
+        End::Unborn => Duration::from_secs(2 + 10 * patience),
+        // The longest deadline is how long a client may be away that was never seen.
+        End::Open => STUCK + Duration::from_secs(20 * patience),
         End::Told(_) => Duration::ZERO,
     };
     while begun.elapsed() < until(session.backend()) {

@@ -47,6 +47,8 @@ pub(super) struct Driver {
     pub(super) holding: Holding,
     /// The part that is on its way to receivers.
     pub(super) delivering: usize,
+    /// Whether the link and the client's WebSocket may hold something else than when it was counted.
+    pub(super) have_pipes_changed: bool,
     clock: Clock,
     /// The task's waker, with which all I/O is polled.
     pub(super) waker: Waker,
@@ -90,6 +92,7 @@ impl Driver {
             losses: None,
             holding,
             delivering: 0,
+            have_pipes_changed: true,
             clock: Clock::default(),
             // A request may drive the session before the task's first turn, which polls all I/O again with the task's
             // waker.
@@ -163,6 +166,9 @@ impl Driver {
         if self.holding.is_tight() || self.session.is_short_of_room() {
             self.make_room(now);
         }
+        // A link that was read until it was pending, and has nothing to flush, is not polled.
+        self.have_pipes_changed |=
+            !self.awaits_link || self.link_state == Pipe::Dirty || self.socket.is_some();
         // In this order: an event may bring the socket that is fed next (`Adopt`), and one flush at the end writes what
         // the whole round has sent.
         let mut moved = self.read_link(cx, now);
@@ -175,6 +181,7 @@ impl Driver {
         }
         moved |= self.feed_socket(cx, now);
         moved |= self.flush(cx, now);
+        self.have_pipes_changed |= moved;
         moved
     }
 
@@ -194,6 +201,7 @@ impl Driver {
                     self.session.handle_upstream(message, now);
                     if uncounted >= UNCOUNTED_MAX {
                         uncounted = 0;
+                        self.have_pipes_changed = true;
                         self.count();
                         self.make_room(now);
                     }

@@ -138,6 +138,7 @@ impl Driver {
         (self.queue, self.push_rest) = (None, 0);
         self.forget(End::Stalled);
         self.undelivered = None;
+        self.have_pipes_changed = true;
         self.count();
     }
 

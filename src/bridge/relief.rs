@@ -16,14 +16,21 @@ use crate::budget::{Charge, Due, Holder, choose};
 use crate::limited::{Limit, Limited};
 
 impl Driver {
-    /// Counts what its buffers take now.
+    /// Counts what its buffers take now. The pipes are asked only if they may have changed.
     pub(super) fn count(&mut self) {
+        if std::mem::take(&mut self.have_pipes_changed) {
+            self.holding.set_pipes(self.held_by_pipes());
+        }
+        debug_assert_eq!(self.holding.pipes(), self.held_by_pipes(), "a pipe has changed in silence");
         let from_client = self.session.waiting_for_link().map_or(0, |ahead| ahead.max(self.push_rest));
         let queued = self.queue.as_ref().map_or(0, |queue| queue.line.waiting().map(|push| push.len).sum());
-        let link = self.link.as_ref().map_or(0, |link| link.held());
-        let socket = self.socket.as_ref().map_or(0, |socket| socket.held());
         let waiting = self.session.waiting_for_client() + from_client + queued;
-        self.holding.set(waiting + self.delivering + link + socket);
+        self.holding.set(waiting + self.delivering + self.holding.pipes());
+    }
+
+    fn held_by_pipes(&self) -> usize {
+        let link = self.link.as_ref().map_or(0, |link| link.held());
+        link + self.socket.as_ref().map_or(0, |socket| socket.held())
     }
 
     /// Tells the session how much may wait for its client. What is on its way there counts too.

@@ -68,7 +68,7 @@ impl Budget {
     /// Counts a session, whose buffers are empty.
     pub fn hold(&self) -> Holding {
         self.0.sessions.fetch_add(1, SeqCst);
-        Holding { charge: self.charge(), is_leaving: false, is_held_back: false }
+        Holding { charge: self.charge(), pipes: 0, is_leaving: false, is_held_back: false }
     }
 
     /// Returns how many bytes of messages may wait for a session's client.
@@ -246,6 +246,8 @@ impl fmt::Debug for Charge {
 #[derive(Debug)]
 pub struct Holding {
     charge: Charge,
+    /// Four bytes, which take no room of their own.
+    pipes: u32,
     is_leaving: bool,
     is_held_back: bool,
 }
@@ -268,6 +270,16 @@ impl Holding {
         if self.is_leaving {
             self.charge.account.leaving.fetch_sub(before.saturating_sub(bytes), SeqCst);
         }
+    }
+
+    /// Notes the part that its pipes hold. [`set`](Self::set) counts it with the rest.
+    pub fn set_pipes(&mut self, bytes: usize) {
+        self.pipes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+
+    /// Returns what its pipes held when that was noted.
+    pub const fn pipes(&self) -> usize {
+        self.pipes as usize
     }
 
     /// Returns the size of its buffers.

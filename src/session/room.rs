@@ -8,11 +8,13 @@ use crate::packet::Message;
 
 impl Session {
     /// Returns how many bytes wait for the client.
+    #[inline]
     pub fn waiting_for_client(&self) -> usize {
         self.outbox.cost()
     }
 
     /// Returns the length of the message that waits for the link.
+    #[inline]
     pub fn waiting_for_link(&self) -> Option<usize> {
         self.inbox.ahead.as_ref().map(Message::len)
     }

@@ -120,6 +120,11 @@ impl Duplex {
         Self { patience, deadline: None, ..self }
     }
 
+    /// Does the same for a stream that is in use.
+    pub fn set_patience(&mut self, patience: Patience) {
+        (self.patience, self.deadline) = (Some(patience), None);
+    }
+
     /// Has no more than so many bytes read from now on: a peer that has been told of the end may send on without end.
     pub fn read_at_most(&mut self, len: usize) {
         self.left = self.left.min(len);

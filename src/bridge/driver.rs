@@ -211,6 +211,10 @@ impl Driver {
                     self.close_link_later(closing.clone());
                     self.session.handle_upstream_closed(closing, now);
                 }
+                Poll::Ready(LinkEvent::Stalled) => {
+                    self.close_link_later(End::Stalled.closing());
+                    self.session.handle_upstream_stalled(now);
+                }
             }
             moved = true;
         }

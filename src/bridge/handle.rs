@@ -43,7 +43,7 @@ impl Bridge {
     pub(super) fn new(
         session: Session,
         info: BridgeInfo,
-        link: Box<dyn Link>,
+        mut link: Box<dyn Link>,
         front: Front,
         entry: Box<dyn Membership>,
         holding: Holding,
@@ -53,6 +53,7 @@ impl Bridge {
             Front::Polling => None,
             Front::WebSocket(socket) => Some(socket),
         };
+        link.set_stall_timeout(session.stall_timeout());
         info.meter.session_opened(info.transport);
         tracing::debug!(parent: &info.span, transport = info.transport.word(), "session began");
         let driver = Driver::new(session, Arc::clone(&info), link, socket, entry, holding);

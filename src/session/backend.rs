@@ -45,6 +45,16 @@ impl Session {
         }
     }
 
+    /// Handles the end of the link because the backend read nothing for too long.
+    pub fn handle_upstream_stalled(&mut self, now: Instant) {
+        self.drop_inbox(now);
+        match self.phase {
+            Phase::Open | Phase::Draining { .. } => self.end(End::Stalled, now),
+            Phase::Departed { .. } => self.phase = Phase::Over,
+            Phase::Closing { .. } | Phase::Over => {}
+        }
+    }
+
     /// Converts a message to what clients of the dialect can receive; returns `None` if it cannot.
     fn fitting(&self, message: Message) -> Option<Message> {
         match (message, self.policy.binary) {

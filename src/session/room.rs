@@ -1,12 +1,17 @@
 //! What a session holds for its two sides, and when it holds so much that its backend is not read.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::End;
 use super::state::{Pause, Phase, Session};
 use crate::packet::Message;
 
 impl Session {
+    /// Returns how long a side may read nothing while something waits for it.
+    pub fn stall_timeout(&self) -> Duration {
+        self.settings.stall_timeout
+    }
+
     /// Returns how many bytes wait for the client.
     #[inline]
     pub fn waiting_for_client(&self) -> usize {

@@ -294,7 +294,7 @@ pub trait Link: Send {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
 
     /// Polls for the next message from the backend, or the link's end. It is not called again after
-    /// [`LinkEvent::Closed`].
+    /// an end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent>;
 
     /// Proves to a backend that is not being read that its client lives: an unsolicited pong.
@@ -307,6 +307,10 @@ pub trait Link: Send {
     fn shared(&self) -> usize {
         0
     }
+
+    /// Bounds how long the backend may read nothing while something waits for it, be it a pong. A shared connection has a
+    /// rule of its own.
+    fn set_stall_timeout(&mut self, _limit: Duration) {}
 
     /// Notes that the client moved to another transport; for information only.
     fn handle_transport(&mut self, _transport: &'static str) {}
@@ -324,6 +328,8 @@ pub enum LinkEvent {
     Message(Message),
     /// The backend closed, or the connection broke (code 1006), violated the protocol (1002), or sent too much (1009).
     Closed(Closing),
+    /// The backend read nothing for too long.
+    Stalled,
 }
 
 /// The link is broken: nothing more can be sent. [`Link::poll_next`] says why.

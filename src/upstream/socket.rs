@@ -5,13 +5,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
 use crate::close;
-use crate::duplex::{self, Farewell, Fault, Violation, WebSocket};
+use crate::duplex::{self, Farewell, Fault, Patience, Violation, WebSocket};
 use crate::packet::{Closing, Message};
 use crate::upstream::LinkError;
 
@@ -37,6 +38,8 @@ pub(super) enum Incoming {
     Message(Message),
     /// The end and its reason. Nothing comes after it.
     Closed(Closing),
+    /// The end, because the peer read nothing for too long.
+    Stalled,
 }
 
 /// The state of the reading side.
@@ -79,6 +82,11 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
+    /// Bounds how long the peer may read nothing while something waits for it, be it a pong.
+    pub(super) fn set_stall_timeout(&mut self, limit: Duration) {
+        self.inner.get_mut().set_patience(Patience::new(limit));
+    }
+
     /// Returns how many bytes its buffers hold.
     pub(super) fn held(&self) -> usize {
         self.inner.held()
@@ -89,7 +97,7 @@ impl Socket {
         self.control = Some(frame);
     }
 
-    /// Polls for the next message. It is not called again after [`Incoming::Closed`].
+    /// Polls for the next message. It is not called again after an end.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             self.push_control(cx);
@@ -103,6 +111,10 @@ impl Socket {
                     (self.goodbye, self.control) = (true, None);
                     self.try_flush(cx);
                     Incoming::Closed(close::from_frame(frame))
+                }
+                Some(Err(Fault::Stalled)) => {
+                    self.reading = Reading::Done;
+                    Incoming::Stalled
                 }
                 Some(Err(fault)) => Incoming::Closed(self.handle_fault(cx, fault)),
                 None => {

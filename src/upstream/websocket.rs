@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -125,11 +126,16 @@ impl Link for WebSocketLink {
         Poll::Ready(match ready!(self.socket.poll_next(cx)) {
             Incoming::Message(message) => LinkEvent::Message(message),
             Incoming::Closed(closing) => LinkEvent::Closed(closing),
+            Incoming::Stalled => LinkEvent::Stalled,
         })
     }
 
     fn held(&self) -> usize {
         self.socket.held()
+    }
+
+    fn set_stall_timeout(&mut self, limit: Duration) {
+        self.socket.set_stall_timeout(limit);
     }
 
     fn keep_alive(&mut self) {

@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::frames::Socket;
+use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::http::Client;
 use crate::support::http2::is_wanted;
+use crate::support::metrics;
 use crate::support::peer::Peer;
 use crate::support::wire::{Fill, Wire};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
@@ -120,6 +121,24 @@ fn a_plain_backend_that_is_not_read_still_gets_its_pongs() {
     flood(&peer);
     for _ in 0..2 {
         assert_eq!(peer.event_within(SOON), Some(Event::Pong));
+    }
+}
+
+#[test]
+fn a_backend_that_pings_and_reads_no_pong_loses_its_session() {
+    for setup in [Setup::plain(), Setup::new()] {
+        let setup = setup.route("stall_timeout = \"500ms\"").heartbeat(60_000, 60_000);
+        let Some(world) = world(setup.script(|script| script.narrow = true)) else { return };
+        let (_poller, peer) = world.poller();
+        peer.line().pause();
+        let ping = Frame::new(Op::PING, [7; 125]).encode(Masked::No).repeat(100);
+        let start = Instant::now();
+        while start.elapsed() < 4 * SOON && !peer.line().pour(&ping) {}
+        world.assert_sessions(0);
+        let closed = "polliwog_sessions_closed_total";
+        assert!(metrics::has_counted(world.target.admin, closed, &["reason=\"stalled\""]));
+        peer.line().resume();
+        peer.ends_after();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A session on an Engine.IO server.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 
@@ -33,6 +34,7 @@ impl EngineIoLink {
     /// Returns the meaning of a frame for the session, if it has one.
     fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
         let packet = match (incoming, self.revision) {
+            (Incoming::Stalled, _) => return Some(LinkEvent::Stalled),
             (Incoming::Closed(closing), _) => return Some(LinkEvent::Closed(closing)),
             (Incoming::Message(Message::Binary(bytes)), Revision::V3) => v3::decode_binary(&bytes),
             (Incoming::Message(Message::Binary(bytes)), Revision::V4) => {
@@ -113,6 +115,10 @@ impl Link for EngineIoLink {
 
     fn held(&self) -> usize {
         self.socket.held()
+    }
+
+    fn set_stall_timeout(&mut self, limit: Duration) {
+        self.socket.set_stall_timeout(limit);
     }
 
     fn keep_alive(&mut self) {

@@ -173,6 +173,7 @@ pub(super) async fn begin(
         Incoming::Closed(closing) if closing == socket::LOST => {
             return Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into()));
         }
+        Incoming::Stalled => return Err(OpenError::Down(std::io::ErrorKind::TimedOut.into())),
         // Some servers refuse only now: with a Close frame, or with HTTP where a frame is expected.
         Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
     };

@@ -152,6 +152,7 @@ async fn next_message(link: &mut dyn Link) -> Message {
     match next(link).await {
         LinkEvent::Message(message) => message,
         LinkEvent::Closed(closing) => panic!("closed instead of a message: {closing:?}"),
+        LinkEvent::Stalled => panic!("stalled instead of a message"),
     }
 }
 
@@ -159,6 +160,7 @@ async fn next_closing(link: &mut dyn Link) -> Closing {
     match next(link).await {
         LinkEvent::Closed(closing) => closing,
         LinkEvent::Message(message) => panic!("a message instead of the end: {message:?}"),
+        LinkEvent::Stalled => panic!("stalled instead of a close"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use crate::packet::{Closing, Message, Text};
 use crate::socketio::{Out, Translator};
@@ -71,6 +72,9 @@ impl TranslatedLink {
                 }
                 LinkEvent::Closed(closing) if closing == socket::LOST => {
                     return Poll::Ready(Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into())));
+                }
+                LinkEvent::Stalled => {
+                    return Poll::Ready(Err(OpenError::Down(std::io::ErrorKind::TimedOut.into())));
                 }
                 LinkEvent::Closed(_) => {
                     let fault = "it closed instead of answering for the root namespace";
@@ -176,7 +180,7 @@ impl Link for TranslatedLink {
                     self.translator.handle_backend(message);
                     self.translate();
                 }
-                closed @ LinkEvent::Closed(_) => return Poll::Ready(closed),
+                closed @ (LinkEvent::Closed(_) | LinkEvent::Stalled) => return Poll::Ready(closed),
             }
         }
     }
@@ -187,6 +191,10 @@ impl Link for TranslatedLink {
 
     fn shared(&self) -> usize {
         self.inner.shared()
+    }
+
+    fn set_stall_timeout(&mut self, limit: Duration) {
+        self.inner.set_stall_timeout(limit);
     }
 
     fn keep_alive(&mut self) {

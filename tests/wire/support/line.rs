@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::frames::{self, Frame, Masked, Op};
+use super::ms;
 use super::script::Kind;
 use super::wire::{Fill, Wire};
 
@@ -84,6 +85,13 @@ impl Line {
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
         let left = self.0.writer.lock().unwrap().push(bytes, PATIENCE);
         assert_eq!(left, 0, "expected the target to read what the backend sends, but {left} bytes are left");
+    }
+
+    /// Sends any bytes, as far as the target reads them now. Returns whether it has hung up.
+    pub(crate) fn pour(&self, bytes: &[u8]) -> bool {
+        let mut writer = self.0.writer.lock().unwrap();
+        writer.push(bytes, ms(100));
+        writer.gone
     }
 
     /// Sends text messages, numbered from `from`, until nothing was read for `stall` or `limit` bytes are written.

@@ -63,6 +63,7 @@ mod readiness;
 mod refusals;
 mod relay;
 mod reload;
+mod shortage;
 mod silence;
 mod sockjs;
 mod statuses;

@@ -137,10 +137,10 @@ mod tests {
     fn a_busy_run_fits_sixty_columns() {
         let began = Instant::now();
         let last = Last { at: began, answered: 0, bytes: 0 };
-        let whole = Duration::from_secs(300);
+        let whole = Duration::from_mins(5);
         let mut progress = Progress { is_shown: true, began, whole, sessions: 10_000, last };
         let mut stats = Stats::new(began, whole);
-        let now = began + Duration::from_secs(120);
+        let now = began + Duration::from_mins(2);
         for _ in 0..10_000 {
             stats.handle_begin(Kind::Polling);
             stats.handle_connect(Kind::Polling, Duration::ZERO);

@@ -21,8 +21,8 @@ async fn an_answer_that_was_given_is_read_though_the_process_ends() {
     asking.write_all(&asks).await.unwrap();
     // Time passes once nobody has anything to do: all are answered, and most answers wait for room in the socket.
     sleep(Duration::from_secs(1)).await;
-    process.asked.stop.cancel();
-    process.asked.tracker.close();
+    process.background.stop.cancel();
+    process.background.tracker.close();
     let (mut read, mut lines, mut answers) = (BytesMut::new(), Lines::default(), 0);
     while timeout(Duration::from_secs(1), asking.read_buf(&mut read)).await.unwrap().unwrap() > 0 {
         while let Some(frame) = Frame::read(&mut read, &mut lines).unwrap() {
@@ -30,14 +30,14 @@ async fn an_answer_that_was_given_is_read_though_the_process_ends() {
         }
     }
     assert_eq!(answers, MANY);
-    timeout(Duration::from_secs(1), process.asked.tracker.wait()).await.unwrap();
+    timeout(Duration::from_secs(1), process.background.tracker.wait()).await.unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// A process that others ask.
 struct Asked {
     me: Node,
-    asked: Background,
+    background: Background,
     _wiring: Wiring,
 }
 
@@ -54,7 +54,7 @@ impl Asked {
         let nodes = peers::nodes(&config, cluster, &wiring, current, &asked, &started);
         let door = Door::new(nodes, asked.clone(), Vec::new(), CancellationToken::new(), started);
         asked.clone().spawn_endless("the socket for other processes", door.run(own));
-        Self { me, asked, _wiring: wiring }
+        Self { me, background: asked, _wiring: wiring }
     }
 }
 

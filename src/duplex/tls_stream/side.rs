@@ -130,7 +130,7 @@ fn fulfil<D>(
         match encrypted {
             Ok(_) => return Ok(()),
             Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
-                room = required_size
+                room = required_size;
             }
             Err(EncryptError::EncryptExhausted) => return Err(rustls::Error::EncryptError),
         }
@@ -147,7 +147,7 @@ fn encode<D>(data: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Result<
         match encoded {
             Ok(_) => return Ok(()),
             Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
-                room = required_size
+                room = required_size;
             }
             Err(EncodeError::AlreadyEncoded) => return Err(rustls::Error::EncryptError),
         }

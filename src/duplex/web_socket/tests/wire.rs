@@ -187,8 +187,8 @@ async fn pings_in_a_row_have_a_pong_each_though_the_stream_is_blocked() {
     server.start_send(&binary_frame(vec![7; 2000].into())).unwrap();
     assert!(poll_fn(|cx| server.poll_flush(cx)).now_or_never().is_none(), "it waits for the peer");
     let names: Vec<_> = (0..10).map(|number| format!("payload-{number}")).collect();
-    let pings = names.iter().flat_map(|name| RawFrame::new(0x89, name.as_bytes()).masked([1; 4]).bytes());
-    theirs.write_all(&pings.collect::<Vec<_>>()).await.unwrap();
+    let sent = names.iter().flat_map(|name| RawFrame::new(0x89, name.as_bytes()).masked([1; 4]).bytes());
+    theirs.write_all(&sent.collect::<Vec<_>>()).await.unwrap();
     while server.next().now_or_never().is_some() {}
     let mut wire = Vec::new();
     while theirs.read_buf(&mut wire).now_or_never().is_some() {

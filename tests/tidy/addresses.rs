@@ -4,13 +4,15 @@ use crate::assert_none;
 use crate::tree::files;
 
 /// Hosts of the world, each with the one file that may name it.
-const HOSTS: [(&str, &str); 4] = [
+const HOSTS: [(&str, &str); 5] = [
     // Where the text of the licence is.
     ("LICENSE", "www.apache.org"),
     // The name that cargo has for its registry.
     ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
     ("fuzz/Cargo.lock", "github.com/rust-lang/crates.io-index"),
     ("tests/interop/rust_client/Cargo.lock", "github.com/rust-lang/crates.io-index"),
+    // The name of SVG's namespace, without which an image is none; nothing is fetched from there.
+    ("src/upstream/demo/icon.svg", "www.w3.org/2000/svg"),
 ];
 
 #[test]

@@ -1,11 +1,11 @@
-//! Memory and descriptors of this process, read from the operating system whenever the metrics are rendered.
+//! Memory, descriptors and tasks of this process, read from the operating system and the runtime whenever the metrics are rendered.
 
 use std::fs;
 
 use super::readings::{Reading, row};
 use super::row::Measure;
 
-/// Each metric with the function that reads it from `/proc/self`. Without that, they are left out.
+/// Each metric with the function that reads it, most from `/proc/self`. Without that, they are left out.
 pub(super) static READINGS: &[Reading<()>] = &[
     (
         row(
@@ -26,6 +26,15 @@ pub(super) static READINGS: &[Reading<()>] = &[
         |()| open_fds(),
     ),
     (row("process_max_fds", Measure::Count, "Maximum number of open file descriptors", ""), |()| max_fds()),
+    (
+        row(
+            "polliwog_tasks",
+            Measure::Count,
+            "Tasks that the runtime has",
+            "If connections and sessions do not rise with it, tasks leak.",
+        ),
+        |()| tasks(),
+    ),
 ];
 
 fn resident_memory_bytes() -> Option<u64> {
@@ -40,6 +49,10 @@ fn open_fds() -> Option<u64> {
 
 fn max_fds() -> Option<u64> {
     word_after(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")?.parse().ok()
+}
+
+fn tasks() -> Option<u64> {
+    Some(tokio::runtime::Handle::try_current().ok()?.metrics().num_alive_tasks() as u64)
 }
 
 /// Returns the word after `name` on the line that begins with it.
@@ -59,6 +72,16 @@ mod tests {
             Some("1024")
         );
         assert_eq!(word_after("", "VmRSS:"), None);
+    }
+
+    #[tokio::test]
+    async fn a_task_counts_until_it_has_ended() {
+        assert_eq!(tasks(), Some(0), "the test itself is none");
+        let task = tokio_util::task::TaskTracker::new().spawn(std::future::pending::<()>());
+        assert_eq!(tasks(), Some(1));
+        task.abort();
+        let _ = task.await;
+        assert_eq!(tasks(), Some(0));
     }
 
     #[cfg(target_os = "linux")]

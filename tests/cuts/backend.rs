@@ -61,10 +61,18 @@ async fn accept(stream: TcpStream, world: &World) -> Result<(), Broken> {
     // A handshake that nobody answers may be repeated.
     let coding = result?;
     session.backend_is(End::Open);
-    let (wire, told) = converse(&session, wire, coding, Side::Backend).await;
-    if wire.was_cut {
-        session.backend_was_cut.store(true, Ordering::Relaxed);
-    }
+    let told = tokio::select! {
+        (wire, told) = converse(&session, wire, coding, Side::Backend) => {
+            if wire.was_cut {
+                session.backend_was_cut.store(true, Ordering::Relaxed);
+            }
+            told
+        }
+        () = world.restarts.notified() => {
+            session.is_disturbed.store(true, Ordering::Relaxed);
+            "it was restarted itself"
+        }
+    };
     session.backend_is(End::Told(told));
     Ok(())
 }

@@ -12,11 +12,13 @@
 
 mod backend;
 mod client;
+mod configuration;
 mod engine;
 mod feed;
 mod frames;
 mod http;
 mod plan;
+mod proxies;
 mod random;
 mod relay;
 mod report;
@@ -24,6 +26,7 @@ mod schedule;
 mod session;
 mod socket;
 mod sockjs;
+mod unrest;
 mod wire;
 mod world;
 
@@ -31,14 +34,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use http::STUCK;
 use plan::Plan;
-use report::Report;
+use proxies::{Proxies, Sample};
+use report::{Report, Soak};
 use schedule::Schedule;
 use session::{End, Session};
-use world::{Proxies, World};
+use unrest::Unrest;
+use world::World;
 
 /// What the environment says: how much, and which seed.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ struct Options {
     report: Option<String>,
     /// By how much the proxies' deadlines are longer than on a machine that does nothing else.
     patience: u64,
+    /// The seconds of a soak, which has reloads, restarts and kills, too.
+    soak: Option<u64>,
 }
 
 impl Options {
@@ -70,6 +78,7 @@ impl Options {
             only: number("ONLY"),
             report: text("REPORT"),
             patience: number("PATIENCE").unwrap_or(1),
+            soak: number("SOAK"),
         }
     }
 }
@@ -93,56 +102,30 @@ fn nothing_is_lost_duplicated_or_reordered_silently_under_cuts_on_every_hop() {
     assert!(runtime.block_on(run(&options)), "the report above says what was found");
 }
 
+/// What all parts of a run share.
+#[derive(Clone)]
+struct Run {
+    options: Options,
+    world: Arc<World>,
+    report: Arc<Mutex<Report>>,
+    next: Arc<AtomicU64>,
+}
+
 async fn run(options: &Options) -> bool {
     let schedule = Arc::new(Schedule::new(options.seed));
     let (listener, address) = backend::listen().await;
-    let (proxies, world) = Proxies::start(address, &schedule, options.patience).await;
+    let (mut proxies, world) = Proxies::start(address, &schedule, options.patience).await;
     let world = Arc::new(world);
     tokio::spawn(backend::serve(listener, Arc::clone(&world)));
-    let (report, next, begun) =
-        (Arc::<Mutex<Report>>::default(), Arc::new(AtomicU64::new(0)), Instant::now());
-    let mut clients = Vec::new();
-    for _ in 0..options.clients {
-        let (options, world, report, next) =
-            (options.clone(), Arc::clone(&world), Arc::clone(&report), Arc::clone(&next));
-        clients.push(tokio::spawn(async move {
-            let mut settling = Vec::new();
-            while !is_enough(&options, &world, &report, begun) {
-                let id = next.fetch_add(1, Ordering::Relaxed);
-                let id = options.only.unwrap_or(id);
-                if options.only.is_some() && world.session(id).is_some() {
-                    // Only one at a time of a session that is played again.
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                let session = Arc::new(Session::new(id, Plan::new(options.seed, id)));
-                world.add(&session);
-                client::run(&world, &session).await;
-                settling.retain(|task: &tokio::task::JoinHandle<()>| !task.is_finished());
-                settling.push(tokio::spawn(settle(
-                    Arc::clone(&world),
-                    session,
-                    Arc::clone(&report),
-                    options.patience,
-                )));
-            }
-            for task in settling {
-                task.await.expect("a judge does not panic");
-            }
-        }));
+    let begun = Instant::now();
+    let run = Run { options: options.clone(), world, report: Arc::default(), next: Arc::default() };
+    if let Some(seconds) = options.soak {
+        run.soak(&mut proxies, seconds).await;
+    } else {
+        run.play(options.seconds).await;
+        run.settled(&proxies).await;
     }
-    let progress = tokio::spawn(progress(Arc::clone(&world), Arc::clone(&report), begun));
-    for client in clients {
-        if client.await.is_err() {
-            report.lock().expect("nobody panics with it").fault("a client panicked".to_owned());
-        }
-    }
-    progress.abort();
-    let left = settled(&proxies, &schedule).await;
-    let mut report = report.lock().expect("nobody panics with it");
-    if left.iter().sum::<u64>() > 0 {
-        report.fault(format!("sessions are left in the proxies: {left:?}"));
-    }
+    let mut report = run.report.lock().expect("nobody panics with it");
     if proxies.logs().contains("panicked") {
         report.fault(format!("a proxy panicked: {}", proxies.logs()));
     }
@@ -153,49 +136,149 @@ async fn run(options: &Options) -> bool {
     report.is_clean()
 }
 
-fn is_enough(options: &Options, world: &World, report: &Mutex<Report>, begun: Instant) -> bool {
-    let arrived = report.lock().expect("nobody panics with it").arrived;
-    begun.elapsed().as_secs() > options.seconds
-        || (arrived >= options.messages && world.schedule.total() >= options.cuts)
-}
-
-/// Waits until the session's backend has been told of its end, and judges.
-async fn settle(world: Arc<World>, session: Arc<Session>, report: Arc<Mutex<Report>>, patience: u64) {
-    let begun = Instant::now();
-    // A backend that has seen nothing of the session may still be asked for it, by a handshake that was given up.
-    let until = |backend| match backend {
-        End::Unborn => Duration::from_secs(2 + 10 * patience),
-        // The longest deadline is how long a client may be away that was never seen.
-        End::Open => STUCK + Duration::from_secs(20 * patience),
-        End::Told(_) => Duration::ZERO,
-    };
-    while begun.elapsed() < until(session.backend()) {
-        // The interval between two looks.
-        sleep(Duration::from_millis(100)).await;
+impl Run {
+    fn fault(&self, text: String) {
+        self.report.lock().expect("nobody panics with it").fault(text);
     }
-    world.remove(session.id);
-    report.lock().expect("nobody panics with it").add(&session);
-}
 
-/// Returns how many sessions each proxy has, once there are none, or it takes too long.
-async fn settled(proxies: &Proxies, schedule: &Arc<Schedule>) -> Vec<u64> {
-    let begun = Instant::now();
-    loop {
-        let counts = proxies.sessions(schedule).await;
-        if counts.iter().sum::<u64>() == 0 || begun.elapsed() > STUCK {
-            return counts;
+    /// Plays sessions until there are enough, but for so long at most, and judges them.
+    async fn play(&self, seconds: u64) {
+        let begun = Instant::now();
+        let mut clients = Vec::new();
+        for _ in 0..self.options.clients {
+            clients.push(tokio::spawn(self.clone().clients(begun, seconds)));
         }
-        // They are counted once a second.
-        sleep(Duration::from_millis(500)).await;
+        let progress = tokio::spawn(progress(self.clone(), begun));
+        for client in clients {
+            if client.await.is_err() {
+                self.fault("a client panicked".to_owned());
+            }
+        }
+        progress.abort();
+    }
+
+    /// Plays one session after another.
+    async fn clients(self, begun: Instant, seconds: u64) {
+        let mut settling: Vec<JoinHandle<()>> = Vec::new();
+        while begun.elapsed().as_secs() < seconds && !self.is_enough() {
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            let id = self.options.only.unwrap_or(id);
+            if self.options.only.is_some() && self.world.session(id).is_some() {
+                // Only one at a time of a session that is played again.
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+            let session = Arc::new(Session::new(id, Plan::new(self.options.seed, id)));
+            self.world.add(&session);
+            client::run(&self.world, &session).await;
+            settling.retain(|task| !task.is_finished());
+            settling.push(tokio::spawn(self.clone().settle(session)));
+        }
+        for task in settling {
+            task.await.expect("a judge does not panic");
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        let arrived = self.report.lock().expect("nobody panics with it").arrived;
+        arrived >= self.options.messages && self.world.schedule.total() >= self.options.cuts
+    }
+
+    /// Waits until the session's backend has been told of its end, and judges.
+    async fn settle(self, session: Arc<Session>) {
+        let (begun, patience) = (Instant::now(), self.options.patience);
+        // A backend that has seen nothing of the session may still be asked for it, by a handshake that was given up.
+        let until = |backend| match backend {
+            End::Unborn => Duration::from_secs(2 + 10 * patience),
+            // The longest deadline is how long a client may be away that was never seen.
+            End::Open => STUCK + Duration::from_secs(20 * patience),
+            End::Told(_) => Duration::ZERO,
+        };
+        while begun.elapsed() < until(session.backend()) {
+            // The interval between two looks.
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.world.remove(session.id);
+        self.report.lock().expect("nobody panics with it").add(&session);
+    }
+
+    /// Returns what each proxy has once none has a session, which it is a fault to wait for too long.
+    async fn settled(&self, proxies: &Proxies) -> Vec<Sample> {
+        let begun = Instant::now();
+        loop {
+            let samples = proxies.samples().await;
+            if samples.iter().all(|sample| sample.sessions == 0) {
+                return samples;
+            }
+            if begun.elapsed() > STUCK {
+                self.fault(format!("sessions are left in the proxies: {samples:?}"));
+                return samples;
+            }
+            // They are counted once a second.
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Plays for so long, the first third in peace; then what the proxies have is to be what they had.
+    async fn soak(&self, proxies: &mut Proxies, seconds: u64) {
+        let start = proxies.samples().await;
+        self.play(seconds / 3).await;
+        let before = self.rested(proxies).await;
+        let mut unrest = Unrest::default();
+        let time = Duration::from_secs(seconds - seconds / 3);
+        let during = {
+            let harm = async {
+                unrest.go_on(proxies, &self.world, time).await;
+                proxies.samples().await
+            };
+            tokio::join!(self.play(time.as_secs()), harm).1
+        };
+        let after = self.rested(proxies).await;
+        for fault in std::mem::take(&mut unrest.faults) {
+            self.fault(fault);
+        }
+        // What a process has that was started anew is compared with what the first node had: both are at rest.
+        let most = &before[0];
+        for (index, now) in after.iter().enumerate() {
+            let grown = now.descriptors > most.descriptors + SLACK || now.tasks > most.tasks + SLACK;
+            if grown || now.memory > most.memory + most.memory / 4 + (16 << 20) {
+                self.fault(format!("proxy {index} has grown: {now:?}, but {most:?} before"));
+            }
+        }
+        let mut report = self.report.lock().expect("nobody panics with it");
+        report.soak = Some(Soak {
+            start,
+            before,
+            during,
+            after,
+            reloads: unrest.reloads,
+            restarts: unrest.restarts,
+            kills: unrest.kills,
+        });
+    }
+
+    /// Returns what the proxies have once connections that nobody uses have ended, too.
+    async fn rested(&self, proxies: &Proxies) -> Vec<Sample> {
+        self.settled(proxies).await;
+        // No event shows that the last connections are closed, and their tasks have ended.
+        sleep(Duration::from_secs(3)).await;
+        proxies.samples().await
     }
 }
+
+/// How many descriptors and tasks a proxy at rest may have more than before.
+const SLACK: u64 = 10;
 
 /// Says every minute how far it is.
-async fn progress(world: Arc<World>, report: Arc<Mutex<Report>>, begun: Instant) {
+async fn progress(run: Run, begun: Instant) {
     loop {
         // The interval between two lines.
         sleep(Duration::from_mins(1)).await;
-        let arrived = report.lock().expect("nobody panics with it").arrived;
-        eprintln!("{:5} s: {arrived} messages, {} cuts", begun.elapsed().as_secs(), world.schedule.total());
+        let arrived = run.report.lock().expect("nobody panics with it").arrived;
+        eprintln!(
+            "{:5} s: {arrived} messages, {} cuts",
+            begun.elapsed().as_secs(),
+            run.world.schedule.total()
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::plan::{Behind, Kind};
+use crate::proxies::Sample;
 use crate::schedule::{Hop, Schedule};
 use crate::session::Session;
 
@@ -25,9 +26,55 @@ struct Sum {
 pub(crate) struct Report {
     sums: BTreeMap<(Kind, Behind), Sum>,
     pub(crate) arrived: u64,
+    pub(crate) soak: Option<Soak>,
     /// The first of them; all are counted.
     faults: Vec<String>,
     faulty: u64,
+}
+
+/// What a soak adds: each proxy's memory, descriptors and tasks, and what happened to them.
+#[derive(Debug)]
+pub(crate) struct Soak {
+    pub(crate) start: Vec<Sample>,
+    pub(crate) before: Vec<Sample>,
+    pub(crate) during: Vec<Sample>,
+    pub(crate) after: Vec<Sample>,
+    pub(crate) reloads: u64,
+    pub(crate) restarts: u64,
+    pub(crate) kills: u64,
+}
+
+impl Soak {
+    fn phases(&self) -> [(&'static str, &[Sample]); 4] {
+        [("start", &self.start), ("before", &self.before), ("during", &self.during), ("after", &self.after)]
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} reloads, {} restarts of the backend, {} kills of proxies\n",
+            self.reloads, self.restarts, self.kills
+        );
+        for (name, samples) in self.phases() {
+            for (index, Sample { sessions, memory, descriptors, tasks }) in samples.iter().enumerate() {
+                let kib = memory / 1024;
+                let _ = writeln!(
+                    text,
+                    "{name:8}proxy {index}: {sessions:6} sessions {kib:8} KiB {descriptors:6} descriptors {tasks:6} tasks"
+                );
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let sample = |sample: &Sample| json!({"sessions": sample.sessions, "memory": sample.memory, "descriptors": sample.descriptors, "tasks": sample.tasks});
+        let phases: BTreeMap<&str, Vec<Value>> = self
+            .phases()
+            .into_iter()
+            .map(|(name, samples)| (name, samples.iter().map(sample).collect()))
+            .collect();
+        json!({"reloads": self.reloads, "restarts": self.restarts, "kills": self.kills, "proxies": phases})
+    }
 }
 
 impl Report {
@@ -80,6 +127,7 @@ impl Report {
         }
         let all = self.total();
         line(&mut text, "all", &all);
+        text += &self.soak.as_ref().map(Soak::text).unwrap_or_default();
         let cuts: Vec<String> =
             Hop::ALL.iter().map(|hop| format!("{} {}", hop.name(), schedule.count(*hop))).collect();
         let _ = writeln!(
@@ -108,7 +156,8 @@ impl Report {
         let cuts: BTreeMap<&str, u64> =
             Hop::ALL.iter().map(|hop| (hop.name(), schedule.count(*hop))).collect();
         json!({"seed": schedule.seed, "seconds": took.as_secs(), "messages": self.arrived, "cuts": cuts, "faulty_sessions": self.faulty,
-            "faults": self.faults, "total": value(&self.total()), "rows": rows})
+            "faults": self.faults, "total": value(&self.total()), "rows": rows,
+            "soak": self.soak.as_ref().map(Soak::json)})
     }
 }
 

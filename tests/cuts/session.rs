@@ -65,6 +65,8 @@ pub(crate) struct Session {
     /// Whether the client's handshake was answered.
     pub(crate) begun: AtomicBool,
     pub(crate) client_was_cut: AtomicBool,
+    /// Whether a process died or was restarted meanwhile.
+    pub(crate) is_disturbed: AtomicBool,
     pub(crate) backend_was_cut: AtomicBool,
     state: Mutex<State>,
 }
@@ -77,6 +79,7 @@ impl Session {
             connections: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             client_was_cut: AtomicBool::new(false),
+            is_disturbed: AtomicBool::new(false),
             backend_was_cut: AtomicBool::new(false),
             state: Mutex::default(),
         }
@@ -191,11 +194,12 @@ impl Session {
             faults.push("the client was not told of the end".to_owned());
         }
         let is_complete = state.up.received >= self.plan.up && state.down.received >= self.plan.down;
+        let is_calm = !self.is_disturbed.load(Ordering::Relaxed);
         let (client_was_cut, backend_was_cut) =
             (self.client_was_cut.load(Ordering::Relaxed), self.backend_was_cut.load(Ordering::Relaxed));
         // An answered POST has been taken by the backend's connection; a shared one that is lost for good loses what it has taken.
         let is_lost = self.plan.behind == Behind::Shared && backend == End::Told(NO_CODE);
-        if state.up.received < state.up.acknowledged && !backend_was_cut && !is_lost {
+        if state.up.received < state.up.acknowledged && !backend_was_cut && !is_lost && is_calm {
             faults.push(format!(
                 "only {} of {} acknowledged messages arrived",
                 state.up.received, state.up.acknowledged
@@ -203,11 +207,12 @@ impl Session {
         }
         // Connections between proxies are cut all the time: a shared one resumes, and a client that acknowledges asks again.
         let begun = self.begun.load(Ordering::Relaxed);
-        let is_untouched = !client_was_cut && !backend_was_cut && !self.plan.is_foreign;
+        let is_untouched = is_calm && !client_was_cut && !backend_was_cut && !self.plan.is_foreign;
         if !begun && is_untouched && self.plan.behind != Behind::Shared {
             faults.push("a handshake failed without a cut".to_owned());
         }
-        let survives = begun
+        let survives = is_calm
+            && begun
             && !backend_was_cut
             && (self.plan.kind.acknowledges() || (!client_was_cut && !self.plan.is_foreign));
         if survives && !is_complete {

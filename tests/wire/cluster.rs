@@ -4,6 +4,7 @@ mod deaths;
 mod drains;
 mod forged;
 mod hang_ups;
+mod outcomes;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -127,6 +127,15 @@ fn harm(kind: Kind) {
     let log = cluster.nodes[0].log();
     assert!(log.contains("the directory is down; sessions go on"), "{log}");
     assert!(log.contains("the directory is up again"), "{log}");
+    for (op, outcome) in
+        [("find", "answered"), ("claim", "unsure"), ("claim", "failed"), ("keep", "answered")]
+    {
+        let labels = [format!("op=\"{op}\""), format!("outcome=\"{outcome}\"")];
+        let labels = labels.each_ref().map(String::as_str);
+        let has_counted =
+            |node: &Target| metrics::has_counted(node.admin, "polliwog_directory_operations_total", &labels);
+        assert!(cluster.nodes.iter().any(has_counted), "{op} {outcome}");
+    }
 }
 
 #[test]

@@ -41,8 +41,7 @@ pub struct Session {
     /// Until when it waits, if its wait is limited.
     pub(super) waits_until: Option<Instant>,
     pub(super) push: PushSlot,
-    /// How many batches were handed out and are neither written nor lost yet; what follows them must wait. More than
-    /// one only if the last is a goodbye.
+    /// How many batches are on their way; what follows them must wait. Two only if the last is a goodbye.
     pub(super) in_flight: u32,
     /// What those take that may come back, in bytes.
     pub(super) lent: u32,

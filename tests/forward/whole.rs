@@ -19,9 +19,8 @@ fn the_shipped_configuration_serves_a_page() {
         .iter()
         .flat_map(|attribute| page.text().split(attribute).skip(1))
         .map(|rest| rest.split('"').next().unwrap())
-        .filter(|address| *address != "data:,")
         .collect();
-    assert_eq!(assets.len(), 2, "{assets:?}");
+    assert!(assets.len() >= 2, "a script and a style: {assets:?}");
     for asset in assets {
         assert_eq!(client.get(&format!("/{asset}")).status, 200, "it comes from here: {asset}");
     }

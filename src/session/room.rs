@@ -72,8 +72,19 @@ impl Session {
     /// Returns whether no more messages for the client are to be read. A batch that is on its way may come back, again and
     /// again: with it there may be twice as much.
     pub(super) fn is_full(&self) -> bool {
-        let (waiting, max) = (self.outbox.cost(), self.settings.outbox_max);
-        waiting >= max.min(self.room) || waiting + self.lent as usize >= max.saturating_mul(2)
+        let max = self.settings.outbox_max;
+        self.is_outbox_full() || self.outbox.cost() + self.lent as usize >= max.saturating_mul(2)
+    }
+
+    fn is_outbox_full(&self) -> bool {
+        self.outbox.cost() >= self.settings.outbox_max.min(self.room)
+    }
+
+    /// Returns when a client that fetches nothing has kept its backend waiting for too long. How long it may take for a batch
+    /// that is on its way is up to its connection, which knows whether it takes any of it.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let pause = self.paused.as_ref()?;
+        self.is_outbox_full().then(|| pause.since + self.settings.stall_timeout)
     }
 
     /// Stops reading the backend while the outbox is full.

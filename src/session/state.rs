@@ -367,10 +367,9 @@ impl Session {
         let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.poll_timeout());
         let linger =
             self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
-        let stall = self.settings.stall_timeout;
-        let paused = self.paused.as_ref().map(|pause| pause.keep_alive_at.min(pause.since + stall));
+        let paused = earlier(self.paused.as_ref().map(|pause| pause.keep_alive_at), self.stalls_at());
         // A client that is gone has a separate deadline for its remaining messages.
-        let patience = if self.is_paced { Duration::ZERO } else { stall };
+        let patience = if self.is_paced { Duration::ZERO } else { self.settings.stall_timeout };
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + patience);
         // Most of the deadlines are unset, in each of a push's four turns. An array of them would be written and read
         // nevertheless.

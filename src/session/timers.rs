@@ -84,14 +84,12 @@ impl Session {
             self.drop_inbox(now);
             return self.end(End::Stalled, now);
         }
-        if let Some(pause) = &mut self.paused {
-            if now >= pause.since + stall {
-                return self.end(End::Stalled, now);
-            }
-            if now >= pause.keep_alive_at {
-                pause.keep_alive_at = now + self.keep_alive;
-                self.events.push_back(Event::KeepAlive);
-            }
+        if self.stalls_at().is_some_and(|at| now >= at) {
+            return self.end(End::Stalled, now);
+        }
+        if let Some(pause) = self.paused.as_mut().filter(|pause| now >= pause.keep_alive_at) {
+            pause.keep_alive_at = now + self.keep_alive;
+            self.events.push_back(Event::KeepAlive);
         }
     }
 

@@ -127,6 +127,20 @@ fn a_batch_that_comes_home_counts_again() {
     assert_eq!(rig.pass(KEEP_ALIVE), [Event::KeepAlive]);
 }
 
+#[test]
+fn a_client_that_takes_one_long_message_slowly_is_not_stalled() {
+    let settings = Settings { ping_interval: Some(3600 * KEEP_ALIVE), ..narrow() };
+    let stall = settings.stall_timeout;
+    let mut rig = Rig::polling_with(HangUp::Ends, settings);
+    rig.say(&"x".repeat(9000));
+    assert!(matches!(rig.poll()[..], [Event::Answer(_)]));
+    assert!(!rig.session.wants_upstream(), "it may come back");
+    let shown = rig.pass(3 * stall);
+    assert!(!shown.is_empty() && shown.iter().all(|event| *event == Event::KeepAlive), "{shown:?}");
+    rig.session.handle_delivered();
+    assert!(rig.session.wants_upstream());
+}
+
 impl Rig {
     /// Sends as many messages from the backend as there is room for.
     fn say_more(&mut self, len: usize) {

@@ -77,7 +77,7 @@ fn two_polls_at_two_nodes_that_live_overlap() {
         poller.park();
         let since = Instant::now();
         Client::connect(nodes.nodes[2].public).get(&poller.target()).assert(400, "");
-        assert!(since.elapsed() > ms(90) && since.elapsed() < ms(400), "{:?}", since.elapsed());
+        assert!(since.elapsed() > ms(90) && since.elapsed() < ms(2000), "{:?}", since.elapsed());
         poller.assert_parked_gets("1");
         peer.assert_closed();
         nodes.assert_sessions(0);

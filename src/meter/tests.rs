@@ -309,8 +309,9 @@ fn assert_line(text: &str, line: &str) {
     assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
 }
 
-#[test]
-fn a_metric_is_rendered_as_its_row_declares_it() {
+// Within a runtime, whose tasks are one of the metrics.
+#[tokio::test]
+async fn a_metric_is_rendered_as_its_row_declares_it() {
     let metrics = Metrics::of(Budget::new(Some(1000)));
     let meter = metrics.route("/", "chat");
     meter.request(Op::Poll, 200);

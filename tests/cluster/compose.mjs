@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
-import { parse } from 'yaml';
+
+// Of the packages of the stock clients.
+const { parse } = createRequire(new URL('../interop/', import.meta.url))('yaml');
 
 const DEPLOY = path.resolve(import.meta.dirname, '../../deploy');
 const TOKEN = 'a-long-secret-of-all-nodes';

@@ -13,6 +13,8 @@ use polliwog::docs;
 #[cfg(feature = "demo")]
 #[path = "readme/reload.rs"]
 mod reload;
+#[path = "readme/threats.rs"]
+mod threats;
 #[cfg(feature = "demo")]
 #[path = "readme/tls.rs"]
 mod tls;

@@ -8,8 +8,10 @@ import time
 import cases
 import sites
 
-# What the proxy may have more of the machine's memory after a case, in MiB: what its allocator keeps for some time.
+# What the proxy may have more of the machine's memory at any time of a case, in MiB: what its allocator keeps for some time.
 MEMORY_MAX = 24
+# How long a case may keep processors busy, in seconds, the honest client's messages included: a tenth of it is usual.
+CPU_MAX = 3
 
 
 def main():
@@ -37,7 +39,8 @@ def main():
 
 def attempt(site, case):
     """Runs a case; returns what it cost."""
-    before = site.memory()
+    site.forget_peak()
+    before, busy = site.memory(), site.cpu()
     neighbour = sites.Neighbour(site.door)
     neighbour.start()
     began = time.monotonic()
@@ -46,9 +49,10 @@ def attempt(site, case):
     finally:
         took = time.monotonic() - began
         count, slowest = neighbour.stop()
-    more = site.memory() - before
-    assert more <= MEMORY_MAX, f"{more:.1f} MiB more memory"
-    return f"{took:.1f} s, {more:+.1f} MiB, beside it {count} messages, {slowest * 1000:.0f} ms at most"
+    more, peak, busy = site.memory() - before, site.peak() - before, site.cpu() - busy
+    assert max(more, peak) <= MEMORY_MAX, f"{more:.1f} MiB more memory, {peak:.1f} MiB at most"
+    assert busy <= CPU_MAX, f"{busy:.1f} s of processor time"
+    return f"{took:.1f} s, {more:+.1f} MiB, {peak:+.1f} at most, {busy:.2f} s of processor time, beside it {count} messages, {slowest * 1000:.0f} ms at most"
 
 
 sys.exit(main())

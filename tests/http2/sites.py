@@ -57,6 +57,20 @@ class Site:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M)[1]) / 1024
 
+    def forget_peak(self):
+        """Has peak() begin anew."""
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak(self):
+        """The most that it has had, in MiB."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1]) / 1024
+
+    def cpu(self):
+        """How long the proxy has kept processors busy, in seconds."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextlib.contextmanager
 def running(binary, secure):

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::process::{End, Process};
 use super::wiring::{Wiring, Work};
 use crate::bridge::Registry;
+use crate::cluster::FINISH_TIMEOUT;
 use crate::drain::end_sessions;
 use crate::succession::notify_stopping;
 
@@ -72,7 +73,7 @@ impl Process {
         self.endings.peers.end.cancel();
         self.asked.stop.cancel();
         self.asked.tracker.close();
-        let _ = timeout(CONNECTIONS_TIMEOUT, self.asked.tracker.wait()).await;
+        let _ = timeout(FINISH_TIMEOUT + CONNECTIONS_TIMEOUT, self.asked.tracker.wait()).await;
         let clean = ended && registry.cut() == 0;
         if !clean {
             report_cut(registry, work);

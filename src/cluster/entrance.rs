@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame as BodyFrame, SizeHint};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{Channel, ENOUGH, Side};
@@ -27,6 +28,9 @@ use crate::sid::Node;
 pub struct Entrance {
     pub(super) channel: Arc<Channel>,
 }
+
+/// How long a node that stops waits until its answers were taken.
+pub const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A request of another node. Dropped before its response is complete, it tells that node that the response breaks.
 pub struct Inquiry {
@@ -87,7 +91,7 @@ impl Entrance {
     }
 
     /// Serves the requests that come over `stream` with `serve`, until the connection ends, or `stop` is cancelled: then
-    /// it ends behind the responses that were given.
+    /// it ends behind the responses that were given, after [`FINISH_TIMEOUT`] at the latest. What was not taken by then is lost.
     pub async fn run(
         self,
         stream: Duplex,
@@ -122,7 +126,8 @@ impl Entrance {
         };
         match why {
             Some(why) => pump::note_end(channel, why),
-            None => pump.finish().await,
+            // Its drop has each receipt report what became of it.
+            None => drop(timeout(FINISH_TIMEOUT, pump.finish()).await),
         }
     }
 }

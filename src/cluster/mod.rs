@@ -34,7 +34,7 @@ pub use dial::{Unreached, WANT};
 pub use dns::resolved;
 #[cfg(test)]
 pub use dns::resolved_by;
-pub use entrance::{Gone, Inquiry, InquiryBody, InquiryStopped, News};
+pub use entrance::{FINISH_TIMEOUT, Gone, Inquiry, InquiryBody, InquiryStopped, News};
 pub use greeting::{Greeting, LEAVING, Me};
 pub use kin::Kin;
 pub use members::Cluster;

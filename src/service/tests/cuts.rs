@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::backend::Backend;
@@ -14,6 +14,7 @@ use super::dice::Dice;
 use super::net::Cut;
 use super::pair::{MS, Pair, settle, target, text};
 use super::site::Site;
+use crate::cluster::FINISH_TIMEOUT;
 use crate::session;
 
 /// What a client does.
@@ -303,4 +304,21 @@ async fn a_node_that_stops_stays_until_its_answers_are_taken() {
     client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
     let answer = client.answer().await;
     assert_eq!(answer.map(|answer| (answer.status, answer.body)), Some((200, "4last".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_learns_in_time_what_nobody_takes() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let backend = Backend::default();
+    let target = target(&pair.owner.begin(&backend));
+    // Its kernel takes a part of the answer, and it reads none.
+    let mut client = Browser::connect(&pair.asker, 4 << 10);
+    backend.say(&text(1 << 20));
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
+    settle().await;
+    pair.net.leave("a:1");
+    pair.owner.stop();
+    sleep(FINISH_TIMEOUT).await;
+    settle().await;
+    assert!(backend.is_closed(), "an answer that was lost ends its session");
 }

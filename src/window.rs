@@ -23,6 +23,10 @@ impl<T> Window<T> {
 
     /// Appends an item.
     pub(crate) fn push(&mut self, item: T) {
+        if self.kept.capacity() == 0 {
+            // Most windows never hold more, and the first push would make room for four.
+            self.kept.reserve_exact(1);
+        }
         self.kept.push_back(item);
     }
 

@@ -236,6 +236,9 @@ impl Stream {
             return Ok(Some(OVER_CREDIT));
         }
         let message = message.behind(incoming.buffered());
+        if incoming.waiting.capacity() == 0 {
+            incoming.waiting.reserve_exact(1);
+        }
         incoming.waiting.push_back(message);
         self.count();
         Ok(None)

@@ -18,12 +18,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ask;
 mod compare;
 mod directory;
 mod ending;
 mod endings;
 mod expiry;
 mod given;
+mod health;
 mod hints;
 #[cfg_attr(not(fuzzing), cfg(test))]
 pub(crate) mod in_memory;
@@ -49,6 +51,7 @@ use tokio::task::JoinSet;
 
 pub use self::compare::compare;
 use self::given::Given;
+pub use self::health::health;
 pub use self::inspect::inspect;
 use self::limit::raise_limit;
 use self::log::start_log;

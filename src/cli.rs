@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | clean exit |
-//! | 1 | failure, a drain that aborted sessions, tunnels or responses, or a load run that saw disorder or disconnects |
+//! | 1 | failure, a drain that aborted sessions, tunnels or responses, a process that is not healthy, or a load run that saw disorder or disconnects |
 //! | 2 | invalid command line |
 //! | 78 | invalid configuration (`EX_CONFIG` of sysexits) |
 //!
@@ -11,15 +11,21 @@
 //! use std::ffi::OsString;
 //! use std::process::ExitCode;
 //!
+//! use polliwog::{app, cli, load};
+//!
 //! let run = |args: &[&str]| {
 //!     let args = args.iter().map(OsString::from);
 //!     let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
-//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::app::inspect, polliwog::app::compare, polliwog::load::run)
+//!     let (prepare, load) = (app::prepare, load::run);
+//!     let actions = cli::Actions { prepare, inspect: app::inspect, compare: app::compare, health: app::health, load };
+//!     cli::main(args, env.into_iter(), &actions)
 //! };
 //! assert_eq!(run(&["polliwog", "--version"]), ExitCode::SUCCESS);
 //! assert_eq!(run(&["polliwog", "--no-such-flag"]), ExitCode::from(2));
 //! assert_eq!(run(&["polliwog", "check"]), ExitCode::from(78));
 //! ```
+
+mod papers;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -30,55 +36,85 @@ use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{Config, Differing, Origin, Source};
+use crate::service::AdminSettings;
 use crate::tls::{Expiry, Identity};
 
-/// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
-/// handled; `inspect` asks the nodes of a cluster, `compare` a process that runs; `load` is the load generator, with its own options.
+/// Whether a process is healthy, and what it says; or why it cannot be asked.
+pub type Health = Result<(bool, String), String>;
+
+/// What the commands do.
+#[derive(Debug)]
+pub struct Actions<L, R> {
+    /// Returns the proxy once signals are handled.
+    pub prepare: fn() -> Result<R, ExitCode>,
+    /// Asks the nodes of a cluster.
+    pub inspect: fn(&Config) -> ExitCode,
+    /// Asks a process that runs what differs from a configuration.
+    pub compare: fn(&Config, &str) -> Result<Differing, String>,
+    /// Asks a process whether it runs, or takes new sessions, and what it says.
+    pub health: fn(&AdminSettings, bool) -> Health,
+    /// The load generator, with its own options.
+    pub load: fn(L) -> ExitCode,
+}
+
+/// Parses the command line, loads the configuration and runs the command.
 pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
-    prepare: fn() -> Result<R, ExitCode>,
-    inspect: fn(&Config) -> ExitCode,
-    compare: fn(&Config, &str) -> Result<Differing, String>,
-    load: fn(L) -> ExitCode,
+    actions: &Actions<L, R>,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(answer) => return print_answer(&answer),
     };
+    let env: Vec<_> = env.collect();
+    let outer = cli.file.config;
     let load_config = |own: ConfigFile, use_of: Use| {
-        let named = own.config.as_deref().or(cli.file.config.as_deref());
-        let env: Vec<_> = env.collect();
+        let named = own.config.as_deref().or(outer.as_deref());
         let loaded = match use_of {
             Use::Check => Config::load_to_check(named, env.iter().cloned()),
             Use::Run => Config::load(named, env.iter().cloned()),
         };
         match loaded {
-            Ok((config, source)) => Ok((config, Origin { source, env })),
+            Ok((config, source)) => Ok((config, Origin { source, env: env.clone() })),
             Err(error) => Err(refuse(&error)),
         }
     };
     match cli.command.unwrap_or_else(|| Command::Run(ConfigFile::default())) {
-        Command::Load { file, .. } if file.is_some() || cli.file.config.is_some() => {
+        Command::Load { file, .. } if file.is_some() || outer.is_some() => {
             let conflict = "load is a client and reads no configuration: leave out --config";
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
-        Command::Load { options, .. } => load(options),
+        Command::Load { options, .. } => (actions.load)(options),
         Command::Check { file, cluster, against } => match load_config(file, Use::Check) {
             Ok((config, origin)) => {
                 let mut code = check(&config, &origin.source);
                 if let Some(admin) = against.filter(|_| code == ExitCode::SUCCESS) {
-                    code = report(compare(&config, &admin), &config, &origin);
+                    code = report((actions.compare)(&config, &admin), &config, &origin);
                 }
-                if cluster && code == ExitCode::SUCCESS { inspect(&config) } else { code }
+                if cluster && code == ExitCode::SUCCESS { (actions.inspect)(&config) } else { code }
             }
             Err(code) => code,
         },
+        Command::Health { file, ready } => {
+            let named = file.config.as_deref().or(outer.as_deref());
+            match Config::load_admin(named, env.into_iter()) {
+                Ok(admin) => tell((actions.health)(&admin, ready)),
+                Err(error) => refuse(&error),
+            }
+        }
+        Command::Completions { shell } => code_of(&papers::print_completions(Cli::<L>::command(), shell)),
+        Command::Man { folder } => match papers::write_pages(Cli::<L>::command(), &folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
         Command::Run(file) => {
             // A signal may come at any moment, so its handler is installed before the configuration is read.
-            let started = prepare().and_then(|run| load_config(file, Use::Run).map(|loaded| (run, loaded)));
+            let started =
+                (actions.prepare)().and_then(|run| load_config(file, Use::Run).map(|loaded| (run, loaded)));
             match started {
                 Ok((run, (config, origin))) => run(config, origin),
                 Err(code) => code,
@@ -89,7 +125,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
 
 /// Connects Socket.IO, SockJS and other HTTP clients to a WebSocket backend.
 #[derive(Debug, Parser)]
-#[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "polliwog", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli<L: Args> {
     #[command(flatten)]
     file: ConfigFile,
@@ -112,6 +148,15 @@ enum Command<L: Args> {
         #[arg(long, value_name = "URL")]
         against: Option<String>,
     },
+    /// Ask the proxy that runs on this host whether it is alive.
+    #[command(after_help = HEALTH_HELP)]
+    Health {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whether it takes new sessions: not in a drain, and not without its upstreams.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Load-test a server with realistic clients and print the results.
     Load {
         // Not offered, and refused with a better reason than clap's.
@@ -119,6 +164,17 @@ enum Command<L: Args> {
         file: Option<PathBuf>,
         #[command(flatten)]
         options: L,
+    },
+    /// Print what completes these commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write the manual pages of these commands to a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist.
+        folder: PathBuf,
     },
 }
 
@@ -137,12 +193,18 @@ struct ConfigFile {
     config: Option<PathBuf>,
 }
 
+const HEALTH_HELP: &str = "\
+It is asked at admin.listen of its configuration.
+
+Exit code: 0 yes; 1 no, or it does not answer; 78 no such file.";
+
 const AFTER_HELP: &str = "\
 Environment variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets
 server.listen, POLLIWOG_ROUTES__0__PATH=/chat/ sets the path of the first route.
 
-Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, or a load run
-that saw disorder or disconnects; 2 invalid command line; 78 bad configuration.";
+Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, a proxy that is
+not healthy, or a load run that saw disorder or disconnects; 2 invalid command
+line; 78 bad configuration.";
 
 /// Says that the configuration is valid, and when its certificates expire; the files that it names were read with it.
 fn check(config: &Config, source: &Source) -> ExitCode {
@@ -177,10 +239,18 @@ fn report(differing: Result<Differing, String>, config: &Config, origin: &Origin
                 Err(_) => refuse(&format!("{}: only a restart changes {}", origin.source, names.join(", "))),
             }
         }
-        Err(why) => {
-            let _unread = writeln!(io::stderr(), "--against: {why}");
-            ExitCode::FAILURE
+        Err(why) => fail(&format_args!("--against: {why}")),
+    }
+}
+
+/// Prints what a process says of its health.
+fn tell(health: Health) -> ExitCode {
+    match health {
+        Ok((is_healthy, said)) => {
+            let code = print(io::stdout(), said.trim_end());
+            if is_healthy { code } else { ExitCode::FAILURE }
         }
+        Err(why) => fail(&why),
     }
 }
 
@@ -195,6 +265,11 @@ fn refuse(error: &impl Display) -> ExitCode {
     // If nobody reads standard error, the exit code says enough.
     let _unread = writeln!(io::stderr(), "{error}");
     ExitCode::from(CONFIG)
+}
+
+fn fail(why: &impl Display) -> ExitCode {
+    let _unread = writeln!(io::stderr(), "{why}");
+    ExitCode::FAILURE
 }
 
 fn print(mut to: impl Write, line: impl Display) -> ExitCode {

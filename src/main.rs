@@ -10,5 +10,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     use polliwog::{app, cli, load};
 
-    cli::main(std::env::args_os(), std::env::vars_os(), app::prepare, app::inspect, app::compare, load::run)
+    let actions = cli::Actions {
+        prepare: app::prepare,
+        inspect: app::inspect,
+        compare: app::compare,
+        health: app::health,
+        load: load::run,
+    };
+    cli::main(std::env::args_os(), std::env::vars_os(), &actions)
 }

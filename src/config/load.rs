@@ -9,6 +9,7 @@ use super::origin::{Origin, Source};
 use super::tree::Node;
 use super::{Config, Differing, Places, files, fixed};
 use crate::fingerprint::read_again;
+use crate::service::AdminSettings;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -58,16 +59,25 @@ impl Config {
         env: impl Iterator<Item = (OsString, OsString)>,
         check: impl FnOnce(&Self, &Node, &Sink),
     ) -> Result<(Self, Source), LoadError> {
-        let named = path.unwrap_or(Path::new(FILE_NAME));
-        let (text, source) = match fs::read_to_string(named) {
-            Ok(text) => (text, Source::File(named.to_owned())),
-            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                (SHIPPED.to_owned(), Source::BuiltIn)
-            }
-            Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
-        };
+        let (text, source) = text_of(path)?;
         let (config, _tree) = Self::parse_and(&text, &source.to_string(), env, check)?;
         Ok((config, source))
+    }
+
+    /// Loads where operators come in. Faults are none here: the process that is asked may have begun before they were made.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn load_admin(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<AdminSettings, LoadError> {
+        let (text, source) = text_of(path)?;
+        let mut admin = AdminSettings::default();
+        let _faults = Self::parse_and(&text, &source.to_string(), env, |config, _, _| {
+            admin = config.admin.clone();
+        });
+        Ok(admin)
     }
 
     /// Loads what follows this configuration in a process that runs, and where its values stand.
@@ -95,6 +105,18 @@ impl Config {
                 differing.report(config, tree, sink);
             });
         Ok(faults.err().unwrap_or_default())
+    }
+}
+
+/// Returns the text of the file at `path`, or of the one that is there without it.
+fn text_of(path: Option<&Path>) -> Result<(String, Source), LoadError> {
+    let named = path.unwrap_or(Path::new(FILE_NAME));
+    match fs::read_to_string(named) {
+        Ok(text) => Ok((text, Source::File(named.to_owned()))),
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            Ok((SHIPPED.to_owned(), Source::BuiltIn))
+        }
+        Err(source) => Err(LoadError::Unreadable { path: named.to_owned(), source }),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tree::files;
 /// Hosts of the world, each with the one file that may name it.
 const HOSTS: [(&str, &str); 5] = [
     // Where the text of the licence is.
-    ("LICENSE", "www.apache.org"),
+    ("LICENSE-APACHE", "www.apache.org"),
     // The name that cargo has for its registry.
     ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
     ("fuzz/Cargo.lock", "github.com/rust-lang/crates.io-index"),

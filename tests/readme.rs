@@ -10,6 +10,8 @@ use std::{env, fs};
 use polliwog::config::Config;
 use polliwog::docs;
 
+#[path = "readme/monitoring.rs"]
+mod monitoring;
 #[cfg(feature = "demo")]
 #[path = "readme/reload.rs"]
 mod reload;

@@ -64,6 +64,18 @@ assertSound(single);
 assertTaken(single.folder, single.services.polliwog);
 assert.deepEqual(single.services.polliwog.ports, ['8080:8080']);
 
+// What is added to it.
+const added = read('compose.monitoring.yaml');
+const polliwog = { ...single.services.polliwog, ...added.services.polliwog };
+const monitored = { folder: single.folder, services: { ...single.services, ...added.services, polliwog } };
+assertSound(monitored);
+assertTaken(monitored.folder, polliwog);
+const scraped = parse(readFileSync(path.join(DEPLOY, 'monitoring/prometheus.yml'), 'utf8')).scrape_configs[0];
+assert.deepEqual(scraped.static_configs[0].targets, ['polliwog:9090']);
+assert.ok(polliwog.environment.POLLIWOG_ADMIN__LISTEN.endsWith(':9090'));
+const [source] = parse(readFileSync(path.join(DEPLOY, 'monitoring/grafana.yml'), 'utf8')).datasources;
+assert.equal(source.url, 'http://prometheus:9090');
+
 const cluster = read('cluster/compose.yaml');
 assertSound(cluster);
 const { haproxy, redis, backend, ...nodes } = cluster.services;

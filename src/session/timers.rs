@@ -1,14 +1,41 @@
 //! Timeouts: pings, overdue pongs, held polls, and the limit of every wait.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::End;
 use super::policy::Pinger;
 use super::pulse::Due;
-use super::state::{Event, Phase, PollSlot, Session};
+use super::state::{Event, Phase, PollSlot, PushSlot, Session};
 use crate::packet::{Packet, Text};
 
 impl Session {
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Open => self.pulse.poll_timeout(),
+            Phase::Draining { calm_until, deadline } => {
+                let next = earlier(Some(calm_until.unwrap_or(*deadline)), self.let_go_at());
+                earlier(next, self.quiet_at().filter(|_| self.may_disconnect()))
+            }
+            Phase::Closing { deadline, .. } => earlier(Some(*deadline), self.let_go_at()),
+            Phase::Departed { deadline, .. } => Some(*deadline),
+            Phase::Over => return None,
+        };
+        let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.look_at);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.poll_timeout());
+        let linger =
+            self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
+        let paused = earlier(self.paused.as_ref().map(|pause| pause.keep_alive_at), self.stalls_at());
+        // A client that is gone has a separate deadline for its remaining messages.
+        let patience = if self.is_paced { Duration::ZERO } else { self.settings.stall_timeout };
+        let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + patience);
+        // Most of the deadlines are unset, in each of a push's four turns. An array of them would be written and read
+        // nevertheless.
+        let next = earlier(earlier(phase, late), earlier(leaving, upgrade));
+        earlier(next, earlier(linger, earlier(paused, inbox)))
+    }
+
     /// Handles the deadlines that have passed at `now`; does nothing if none has.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.leaving {
@@ -103,5 +130,13 @@ impl Session {
         }
         // Every poll in the window is released, not only the first: a client may send several.
         self.release_poll(vec![Packet::Noop], now);
+    }
+}
+
+/// Returns the earlier of two deadlines that may be unset.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

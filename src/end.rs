@@ -28,6 +28,8 @@ pub enum End {
     Cut,
     /// Buffers took all of `memory_max`, and this session had held most of it for longest.
     Memory,
+    /// What permitted the client to come in has expired.
+    Expired,
     /// Another node has begun a session under the same id, while this one could not be reached.
     TakenOver,
 }
@@ -46,6 +48,7 @@ impl End {
         Self::Drained,
         Self::Cut,
         Self::Memory,
+        Self::Expired,
         Self::TakenOver,
     ];
 
@@ -63,6 +66,7 @@ impl End {
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::Memory => "memory",
+            Self::Expired => "expired",
             Self::TakenOver => "taken_over",
         }
     }
@@ -74,6 +78,8 @@ impl End {
             // "Try again later", which only a server says.
             Self::Stalled => Closing::new(1013, "stalled"),
             Self::Memory => Closing::new(1013, "memory"),
+            // "Policy violation": the same token would not do again.
+            Self::Expired => Closing::new(1008, "expired"),
             Self::ClientClosed
             | Self::ClientGone
             | Self::PingTimeout
@@ -99,6 +105,7 @@ impl End {
             Self::TooLarge => Closing::new(1009, "message too large"),
             Self::Stalled => Closing::new(1001, "stalled"),
             Self::Memory => Closing::new(1001, "memory"),
+            Self::Expired => Closing::new(1001, "expired"),
             Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
             Self::TakenOver => Closing::new(1001, "taken over"),
         }

@@ -277,7 +277,7 @@ metrics! {
             "If it rises faster than open sessions, clients keep reconnecting. Look at `polliwog_sessions_closed_total`.";
         closed: Family<Counter> = "polliwog_sessions_closed" in Count by ["route", "upstream", "transport", "reason"],
             "Sessions closed, by their last transport",
-            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `memory` are sessions that held most of `memory_max` when it was used up, `taken_over` are sessions that another node has begun anew while this one could not be reached.";
+            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `memory` are sessions that held most of `memory_max` when it was used up, `expired` are clients whose token has expired, `taken_over` are sessions that another node has begun anew while this one could not be reached.";
         upgrades: Family<Counter> = "polliwog_upgrades" in Count by ["route", "upstream", "outcome"],
             "Upgrades from polling to WebSocket, tried, done and failed",
             "Many `failed` mean that something between client and proxy, such as a balancer, blocks WebSockets.";
@@ -286,7 +286,7 @@ metrics! {
             "`status` 5xx points at the backend or at a limit, 4xx at clients; the log's `refused` lines have the reason.";
         broken: Family<Counter> = "polliwog_forwards_broken" in Count by ["route", "upstream", "reason"],
             "Forwarded responses and tunnels that ended early",
-            "`upstream_closed`: the backend closes before its response is complete. `stalled`: one side reads nothing for `stall_timeout`.";
+            "`upstream_closed`: the backend closes before its response is complete. `stalled`: one side reads nothing for `stall_timeout`. `expired`: the token of a tunnel's client has expired.";
         messages: Family<Counter> = "polliwog_messages" in Count by ["route", "upstream", "direction", "transport"],
             "Application messages that passed through the proxy",
             "";

@@ -197,6 +197,8 @@ words! {
         UpstreamClosed = "upstream_closed",
         /// One side read nothing for `stall_timeout`.
         Stalled = "stalled",
+        /// What permitted the client to come in has expired.
+        Expired = "expired",
     }
 }
 

@@ -164,7 +164,7 @@ impl Forward {
                 if let (Some(client), Some(backend)) = (upgrade, answer.upgrade.clone()) {
                     let (meter, upstream) = (self.meter.clone(), Arc::clone(&self.upstream));
                     self.tracker.spawn(async move {
-                        tunnel::run(client, backend, meter).await;
+                        tunnel::run(client, backend, meter, None).await;
                         drop((upstream, tunnel));
                     });
                 }

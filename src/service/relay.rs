@@ -56,6 +56,7 @@ pub(super) async fn begin(
         max_payload: settings.session.max_payload,
         message_max: route.message_max,
         close_timeout: settings.session.close_timeout,
+        expires_at: None,
         admission,
     };
     let stream = stream.with_patience(Some(Patience::new(settings.session.stall_timeout)));

@@ -86,7 +86,7 @@ impl Session {
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
         self.leave(now);
         let until = now + patience;
-        self.absent_at.get_or_insert(now + ABSENT.min(patience));
+        self.absent_at.get_or_insert_with(|| Box::new(now + ABSENT.min(patience)));
         match &mut self.phase {
             Phase::Open => {
                 self.paused = None;
@@ -168,7 +168,7 @@ impl Session {
         let is_left = self.outbox.has_waiting() || self.in_flight > 0;
         let is_sending = !self.inbox.is_empty() || self.push != PushSlot::Idle;
         let is_told = self.transport == Transport::Polling && self.remembered().is_some();
-        let at = self.absent_at.filter(|_| is_told && !is_left && !is_sending)?;
+        let at = self.absent_at.as_deref().copied().filter(|_| is_told && !is_left && !is_sending)?;
         let absent_at = self.pulse.absent_since().map(|since| since + ABSENT);
         Some(at).max(absent_at).max(self.quiet_at())
     }
@@ -332,6 +332,7 @@ impl Session {
                 | End::UpstreamClosed
                 | End::Stalled
                 | End::Memory
+                | End::Expired
                 | End::Drained
                 | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end), now),
             }

@@ -61,7 +61,9 @@ pub struct Session {
     /// Set once the client has said goodbye; it leaves unless a poll arrives before.
     pub(super) leaving: Option<Box<Leaving>>,
     /// When a drain stops waiting for a client that nothing is left for, unless it has been there since.
-    pub(super) absent_at: Option<Instant>,
+    pub(super) absent_at: Option<Box<Instant>>,
+    /// When the client's permission expires; boxed, because most have none that does.
+    pub(super) expires_at: Option<Box<Instant>>,
     /// Whether the client knows of the session: it has been told, or there is nothing to tell.
     pub(super) is_known: bool,
     /// Whether the client has come back since its handshake, or is on a WebSocket.
@@ -237,6 +239,7 @@ impl Session {
             greets_by,
             leaving: None,
             absent_at: None,
+            expires_at: None,
             is_known,
             has_returned: transport == Transport::WebSocket,
             farewell: None,

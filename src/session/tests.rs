@@ -2,6 +2,7 @@
 
 mod closing;
 mod ending;
+mod expiry;
 mod heartbeat;
 mod linger;
 pub(crate) mod model;

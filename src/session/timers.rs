@@ -33,7 +33,13 @@ impl Session {
         // Most of the deadlines are unset, in each of a push's four turns. An array of them would be written and read
         // nevertheless.
         let next = earlier(earlier(phase, late), earlier(leaving, upgrade));
+        let next = earlier(next, self.expires_at.as_deref().copied());
         earlier(next, earlier(linger, earlier(paused, inbox)))
+    }
+
+    /// Sets the time at which what permitted the client to come in expires: the session ends then, whatever it is doing.
+    pub fn expire_at(&mut self, at: Instant) {
+        self.expires_at = Some(Box::new(at));
     }
 
     /// Handles the deadlines that have passed at `now`; does nothing if none has.
@@ -45,6 +51,9 @@ impl Session {
             }
             Some(leaving) if now >= leaving.look_at => self.leave(now),
             Some(_) | None => {}
+        }
+        if self.expires_at.take_if(|at| now >= **at).is_some() {
+            self.end(End::Expired, now);
         }
         match &mut self.phase {
             Phase::Open => self.keep_time(now),

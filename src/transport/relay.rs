@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use self::direction::{Direction, Flow, Then};
@@ -48,6 +48,8 @@ pub struct Relay {
     opening: Option<Opening>,
     session: RelayedSession,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// The time at which the client's permission expires.
+    expiry: Option<Pin<Box<Sleep>>>,
     /// The end that the proxy announces to both sides, once it has decided on one.
     decided: Option<End>,
     /// The side that ended the session first.
@@ -85,6 +87,8 @@ pub struct RelayedSession {
     pub message_max: usize,
     /// How long a side may take to receive the rest of the other's data, and to end once the other has sent a Close.
     pub close_timeout: Duration,
+    /// When the client's permission expires.
+    pub expires_at: Option<Instant>,
     /// The session's place among `max_sessions`.
     pub admission: Admission,
 }
@@ -102,6 +106,7 @@ impl Relay {
             down: Direction::new(session.message_max as u64, upstream.1),
             pace: Pace::default(),
             opening: session.introduction.map(Opening::new),
+            expiry: session.expires_at.map(|at| Box::pin(tokio::time::sleep_until(at))),
             drain: Some(Box::pin(session.handle.drain.clone().cancelled_owned())),
             session,
             decided: None,
@@ -127,6 +132,13 @@ impl Relay {
         if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
             self.drain = None;
             self.decided.get_or_insert(End::Drained);
+        }
+        if self.expiry.as_mut().is_some_and(|expiry| expiry.as_mut().poll(cx).is_ready()) {
+            self.expiry = None;
+            // A drain would let it finish what it is sending.
+            if self.decided.is_none_or(|end| end == End::Drained) {
+                self.decided = Some(End::Expired);
+            }
         }
         let Self { client, upstream, up, down, opening, session, pace, .. } = self;
         // The first message is read before the client can use the id or exceed the limit that it contains.
@@ -187,7 +199,7 @@ impl Relay {
 
     /// Polls the deadline, ready once it has passed; a shorter timeout replaces a longer one.
     fn poll_patience(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
-        let until = tokio::time::Instant::now() + patience;
+        let until = Instant::now() + patience;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         if deadline.deadline() > until {
             deadline.as_mut().reset(until);

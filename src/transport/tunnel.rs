@@ -3,6 +3,7 @@
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
+use tokio::time::Instant;
 
 use super::ClientUpgrade;
 use crate::chain::Chain;
@@ -13,14 +14,20 @@ use crate::meter::{Broken, Meter};
 /// has broken.
 ///
 /// Silence has no time limit, but a side that stops reading is disconnected after its
-/// [patience](crate::duplex::Patience).
-pub async fn run(client: ClientUpgrade, backend: OnUpgrade, meter: Meter) {
+/// [patience](crate::duplex::Patience). At `expires_at` both are disconnected.
+pub async fn run(client: ClientUpgrade, backend: OnUpgrade, meter: Meter, expires_at: Option<Instant>) {
     // If the client disconnects before it gets its 101, the backend's connection is dropped too.
     let (Ok((client, read)), Ok(backend)) = tokio::join!(client.stream(), backend) else { return };
     let (mut client, mut backend) = (client.behind(read), TokioIo::new(backend));
-    match copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER_LEN, BUFFER_LEN).await {
-        Ok((up, down)) => tracing::debug!(up, down, "a tunnel ended"),
-        Err(error) => {
+    let copying = copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER_LEN, BUFFER_LEN);
+    let copied = match expires_at {
+        Some(at) => tokio::time::timeout_at(at, copying).await,
+        None => Ok(copying.await),
+    };
+    match copied {
+        Ok(Ok((up, down))) => tracing::debug!(up, down, "a tunnel ended"),
+        Err(_) => meter.forward_broke(Broken::Expired),
+        Ok(Err(error)) => {
             if Stalled::among(&error).is_some() {
                 meter.forward_broke(Broken::Stalled);
             }

@@ -255,6 +255,7 @@ impl Framing for SockJsFraming {
             | End::UpstreamClosed
             | End::Stalled
             | End::Memory
+            | End::Expired
             | End::Drained
             | End::Cut
             | End::TakenOver => Closing::new(1000, "Normal closure"),
@@ -298,6 +299,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
         // One side has stopped reading, which violates no protocol.
         End::Stalled => Closing::new(1013, "Connection stalled"),
         End::Memory => Closing::new(1013, "Out of memory"),
+        End::Expired => Closing::new(1008, "Permission expired"),
         End::ClientClosed
         | End::ClientGone
         | End::PingTimeout
@@ -319,7 +321,8 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         | End::TakenOver
         | End::Overlap
         | End::Stalled
-        | End::Memory => Some(why(end, closing)),
+        | End::Memory
+        | End::Expired => Some(why(end, closing)),
     }
 }
 

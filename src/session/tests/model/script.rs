@@ -47,6 +47,8 @@ pub(super) enum Op {
     Room(usize),
     /// The session ends because others need memory.
     Shortage,
+    /// What permitted the client to come in expires this many milliseconds later.
+    Expire(u32),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,7 +175,10 @@ impl Dice {
             5 => Op::Drain(self.below_u32(600)),
             6 => Op::Binary(Some(self.below(300))),
             8 => Op::Room([usize::MAX, 1, 0, 500, 100][self.below(5)]),
-            9 => Op::Shortage,
+            9 => match self.below_u32(3) {
+                0 => Op::Shortage,
+                _ => Op::Expire(self.below_u32(700)),
+            },
             _ => Op::Binary(None),
         }
     }

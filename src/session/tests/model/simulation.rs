@@ -179,6 +179,7 @@ impl Simulation {
             Op::Drain(ms) => self.drain(ms * MS),
             Op::Room(room) => self.session.handle_room(room, self.now),
             Op::Shortage => self.session.handle_shortage(self.now),
+            Op::Expire(ms) => self.session.expire_at(self.now + ms * MS),
         }
         self.drive();
     }

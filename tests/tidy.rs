@@ -60,7 +60,7 @@ const FLOORS: [&[&str]; 11] = [
         "limited",
         "background",
     ],
-    &["acme", "codec", "limits", "mux", "peer", "socketio", "succession"],
+    &["acme", "codec", "jwt", "limits", "mux", "peer", "socketio", "succession"],
     &["session", "trunk"],
     &["cluster", "dialect", "directory", "upstream"],
     &["bridge"],
@@ -73,8 +73,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "codec",
+    "jwt",
     "mux",
     "peer",
     "socketio",

@@ -32,6 +32,7 @@ const FILES = [
   'websocket',
   'sockjs',
   'longpoll',
+  'clients',
   'unreachable',
   'peers',
   'browser',

@@ -68,7 +68,7 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
         |table, key, defaults| table.set(key, &mut defaults.response_headers, header_rules::rules)),
     row(Section::Defaults, "max_requests", Type::Count, Shown::Default("4_000"), "most forwarded requests at once; 0: no limit",
         |table, key, defaults| if let Some(max) = table.value(key, count(0..=SESSIONS_MAX)) { defaults.requests.max = (max > 0).then_some(max); }),
-    row(Section::Defaults, "queue", Type::Count, Shown::Default("100"), "most that wait beyond it; others get 503",
+    row(Section::Defaults, "queue", Type::Count, Shown::Default("100"), "most that wait beyond it; others get 503; 0: none wait",
         |table, key, defaults| table.set(key, &mut defaults.requests.queue, count(0..=QUEUE_MAX))),
     row(Section::Defaults, "queue_timeout", Type::Duration, Shown::Default("\"5s\""), "longest such wait; then clients get 503",
         |table, key, defaults| table.set(key, &mut defaults.requests.queue_timeout, duration(MS..=HOUR))),

@@ -1,6 +1,8 @@
 //! `[limits]`, and the networks that may come in.
 
 use super::*;
+use crate::budget::MemoryMax;
+use crate::config::keys::{KEYS, Section};
 use crate::limits::Settings;
 
 fn limits(text: &str) -> Settings {
@@ -54,6 +56,30 @@ fn a_limit_that_is_never_reached_is_a_fault() {
     ] {
         assert_fault(&format!("[limits]\n{lines}\n{GOOD}"), said);
     }
+}
+
+#[test]
+fn zero_is_no_limit_or_is_refused() {
+    let refusing = ["tls_timeout", "header_timeout", "header_max", "header_lines", "target_max"];
+    let mut lines = String::from("[limits]\n");
+    let keys = KEYS.iter().filter(|key| key.section == Section::Limits && key.name != "count_private");
+    for key in keys.map(|key| key.name) {
+        if refusing.contains(&key) {
+            assert_fault(
+                &format!("[limits]\n{key} = 0\n{GOOD}"),
+                &format!("limits.{key}: found 0, expected "),
+            );
+        } else {
+            lines.push_str(&format!("{key} = 0\n"));
+        }
+    }
+    let config = parse(&format!("{lines}{GOOD}"), &[]).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config.limits.clients, Settings::default());
+    assert_eq!(config.limits.memory_max, MemoryMax::Unlimited);
+    assert_eq!(config.server.limits.connection_requests, u32::MAX);
+    let lifetime = config.server.limits.connection_lifetime;
+    assert!(lifetime > Duration::from_hours(365 * 24), "{lifetime:?}");
+    assert!(tokio::time::Instant::now().checked_add(lifetime).is_some(), "what is added to an instant");
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) mod close;
 pub(crate) mod cluster;
 pub mod codec;
 pub mod config;
+pub(crate) mod date;
 pub(crate) mod descriptors;
 pub(crate) mod dialect;
 pub(crate) mod directory;

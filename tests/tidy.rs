@@ -52,6 +52,7 @@ const FLOORS: [&[&str]; 11] = [
         "tls",
         "fingerprint",
         "descriptors",
+        "date",
         "duplex",
         "client_body",
         "spelling",

@@ -71,6 +71,8 @@ pub enum SpelledNames {
     All,
     /// Those that hyper adds to a backend's response.
     Added,
+    /// All, and the date is written anew: hyper refused the request itself, by its own clock.
+    Refusal,
 }
 
 /// What hyper writes, and what happens to it.
@@ -214,7 +216,7 @@ impl RawHeaders {
             state.refusal = Refusal::Kept;
             return Written::Kept;
         }
-        if was_flushed { Written::Head(SpelledNames::All) } else { Written::Bytes }
+        if was_flushed { Written::Head(SpelledNames::Refusal) } else { Written::Bytes }
     }
 
     /// Notes what was read; returns a replacement for it, if it needs one.

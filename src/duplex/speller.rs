@@ -8,6 +8,7 @@ use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
 use super::raw_headers::SpelledNames;
+use crate::date;
 
 /// Writes to a stream, and spells the names in headers.
 #[derive(Default, Debug)]
@@ -115,7 +116,10 @@ fn line_len(bytes: &[u8]) -> Option<usize> {
 /// Spells the name in a line. Names of nearly every response are recognised without looking at each letter, as are
 /// those that `Like-This` gets wrong. Returns how many bytes of the line are done.
 fn spell(line: &mut [u8], spelled_names: SpelledNames) -> usize {
-    let all = spelled_names == SpelledNames::All;
+    let all = spelled_names != SpelledNames::Added;
+    if spelled_names == SpelledNames::Refusal && line.starts_with(b"date: ") {
+        date::overwrite(&mut line[b"date: ".len()..]);
+    }
     let known = match line.first() {
         Some(b'd') => put(line, b"date:", b"Date:"),
         Some(b't') => put(line, b"transfer-encoding:", b"Transfer-Encoding:"),

@@ -17,6 +17,7 @@ use tower::util::{Oneshot, ServiceExt};
 use super::carried::Carried;
 use super::connection_limits::{ConnectionLimits, refusal};
 use crate::client_body::ClientBody;
+use crate::date;
 use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
 use crate::limited::Limit;
@@ -219,7 +220,7 @@ fn closes(headers: &HeaderMap) -> bool {
 }
 
 impl<S: Serve> CallState<S> {
-    /// Tells a response's body its connection, and has the names in its header spelled; in a backend's response only
+    /// Dates a response, tells its body its connection, and has the names in its header spelled; in a backend's response only
     /// those that hyper adds. If something before it waits to be written, its beginning is unknown: then the names stay
     /// as hyper writes them.
     fn prepare(&mut self, answer: Answer<S>) -> CarriedAnswer<S> {
@@ -232,6 +233,7 @@ impl<S: Serve> CallState<S> {
                 return Err(error);
             }
         };
+        date::set(response.headers_mut());
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.raw_headers.end();

@@ -21,6 +21,7 @@ use crate::duplex::Duplex;
 use crate::limited::Limited;
 use crate::meter::Metrics;
 
+mod dates;
 mod ending;
 mod gone;
 mod hang_up;

@@ -43,7 +43,7 @@ fn only_what_is_written_while_a_head_is_read_is_a_refusal() {
     let written = |bytes| raw.note_written(bytes, true);
     assert_eq!(written(REFUSED), Written::Bytes, "no head has come");
     raw.note_read(b"GET");
-    assert_eq!(written(REFUSED), Written::Head(SpelledNames::All));
+    assert_eq!(written(REFUSED), Written::Head(SpelledNames::Refusal));
     assert_eq!(written(b"HTTP/1.1 200 OK\r\n\r\n"), Written::Bytes);
     assert_eq!(raw.note_written(REFUSED, false), Written::Bytes, "it may be a piece of a body");
     raw.begin_request(0, Some(0));

@@ -1,10 +1,8 @@
 //! Responses that are written without hyper, byte for byte as with it: their headers, and those whose body is there.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
@@ -13,6 +11,7 @@ use http_body::Body;
 use hyper::ext::ReasonPhrase;
 use tokio::io::AsyncWrite as _;
 
+use crate::date;
 use crate::duplex::{Duplex, Receipt, Receipted, spell_header};
 use crate::spelling::Spelling;
 
@@ -120,7 +119,7 @@ pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<
         Framing::Chunked => header.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     header.extend_from_slice(b"date: ");
-    header.extend_from_slice(&date());
+    date::extend(&mut header);
     header.extend_from_slice(b"\r\n\r\n");
     spell_header(&mut header);
     Some(header)
@@ -140,25 +139,6 @@ fn extend_number(header: &mut Vec<u8>, mut number: usize) {
     header.extend_from_slice(&digits[at..]);
 }
 
-/// Returns the date, which is formatted once a second.
-pub(super) fn date() -> [u8; DATE_LEN] {
-    thread_local! {
-        static FORMATTED: Cell<(u64, [u8; DATE_LEN])> = const { Cell::new((u64::MAX, [b' '; DATE_LEN])) };
-    }
-    let now = SystemTime::now();
-    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (formatted, mut date) = FORMATTED.get();
-    if formatted != second {
-        let text = httpdate::fmt_http_date(now);
-        if let Some(text) = text.as_bytes().first_chunk() {
-            date = *text;
-        }
-        FORMATTED.set((second, date));
-    }
-    date
-}
-
-const DATE_LEN: usize = "Thu, 01 Jan 1970 00:00:00 GMT".len();
 /// Enough for a usual header.
 const HEADER_ROOM: usize = 512;
 /// A body is copied behind its header up to this length: one piece is cheaper for the system than two.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::answer::date;
+use crate::date;
 use crate::duplex::Duplex;
 
 /// A 408 that is written, and then the end.
@@ -22,7 +22,7 @@ impl Refusing {
     pub(super) fn new(duplex: Duplex) -> Self {
         let mut response = HEAD.to_vec();
         response.extend_from_slice(b"Date: ");
-        response.extend_from_slice(&date());
+        date::extend(&mut response);
         response.extend_from_slice(b"\r\n\r\n");
         response.extend_from_slice(TEXT);
         Self { duplex, rest: response.into() }

@@ -13,6 +13,7 @@ use super::message::{self, Asked};
 use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::ClientBody;
+use crate::date;
 use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
 use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
@@ -107,6 +108,7 @@ impl<S: Serve> Future for Calling<S> {
         };
         this.is_answered = true;
         let mut response = answer?;
+        date::set(response.headers_mut());
         response.body_mut().set_connection(&this.unflushed);
         this.progress.extend(&this.connection);
         // Its connection takes a descriptor that is needed: HTTP/2 has no header to say so. (Where HTTP/1.1 closes for fear

@@ -195,6 +195,8 @@ fn builder(starts: Starts, header_max: usize) -> Builder<Starts> {
     let mut builder = Builder::new(starts);
     builder
         .timer(TokioTimer::new())
+        // Each response has a date, as `Calls` gives it one.
+        .auto_date_header(false)
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_LEN)

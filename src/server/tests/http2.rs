@@ -281,7 +281,7 @@ async fn accept_and_echo(request: Request) -> Result<Response<Full<Bytes>>, Infa
     Ok(response)
 }
 
-fn h2c() -> Settings {
+pub(super) fn h2c() -> Settings {
     cleartext(settings())
 }
 
@@ -291,9 +291,9 @@ fn cleartext(mut settings: Settings) -> Settings {
     settings
 }
 
-type Asks = SendRequest<Full<Bytes>>;
+pub(super) type Asks = SendRequest<Full<Bytes>>;
 
-async fn connect(server: &Running) -> Asks {
+pub(super) async fn connect(server: &Running) -> Asks {
     speak(server.connect().await.0).await
 }
 
@@ -303,7 +303,7 @@ async fn speak<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: T) ->
     client
 }
 
-fn get(path: &str) -> http::Request<Full<Bytes>> {
+pub(super) fn get(path: &str) -> http::Request<Full<Bytes>> {
     http::Request::get(format!("http://x{path}")).body(Full::default()).unwrap()
 }
 

@@ -36,8 +36,11 @@ pub(super) fn build() -> Serve {
 async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
     let upgrading = Mutex::new(None);
     let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(request, &upgrading))));
-    let connection =
-        http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(pipe), service);
+    let connection = http1::Builder::new()
+        .title_case_headers(true)
+        // The server that passes the response on dates it.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(pipe), service);
     // An error means that the client's end of the pipe is gone, which notices by itself.
     if connection.with_upgrades().await.is_err() {
         return;

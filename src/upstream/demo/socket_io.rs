@@ -38,6 +38,8 @@ pub(super) fn build() -> Serve {
     Box::new(move |pipe| {
         let connection = http1::Builder::new()
             .title_case_headers(true)
+            // The server that passes the response on dates it.
+            .auto_date_header(false)
             .serve_connection(TokioIo::new(pipe), service.clone());
         Box::pin(async move {
             // An error means that the client's end of the pipe is gone, which notices by itself.

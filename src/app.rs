@@ -24,6 +24,7 @@ mod directory;
 mod ending;
 mod endings;
 mod expiry;
+mod gates;
 mod given;
 mod health;
 mod hints;

@@ -43,7 +43,7 @@ pub(crate) mod frame_header;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod hop;
-pub mod jwt;
+pub(crate) mod jwt;
 pub(crate) mod limited;
 pub(crate) mod limits;
 pub mod load;

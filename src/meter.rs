@@ -4,6 +4,7 @@
 //! [`Metrics`] owns and renders all metrics; a route counts with its [`Meter`]. A meter looks up its counters once,
 //! when it is created. Counting is then an atomic add, without a lock or a look-up.
 
+mod admission;
 mod cluster;
 mod directory;
 mod family;
@@ -27,6 +28,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::budget::Budget;
+pub use admission::{AuthOutcome, TokenOutcome};
 pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
 use readings::Readings;
@@ -36,8 +38,8 @@ use sizes::Waits;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    AddressState, Asked, AuthOutcome, Broken, CertificateOrder, Checked, Direction, DirectoryOp,
-    DirectoryOutcome, Limit, Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
+    AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Limit,
+    Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.

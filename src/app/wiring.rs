@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::gates::Gates;
 use crate::background::Background;
 use crate::bridge::Registry;
 use crate::cluster::Cluster;
@@ -16,8 +17,8 @@ use crate::dialect::{self, engineio::EngineIo};
 use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::service::{
-    Auth, Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served,
-    SessionRoute, Via,
+    Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served, SessionRoute,
+    Via,
 };
 use crate::upstream::{self, Embedding, InUse, Kind};
 
@@ -113,38 +114,27 @@ impl Wiring {
                 .find(|upstream| upstream.name() == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
             let served = before.route(&route.id());
-            let auth = self.auth_server(route, served)?;
+            let start = |name: &str, settings: &upstream::Settings| {
+                let (dials, budget) = (self.metrics.dials(name), self.registry.budget());
+                anyhow::Ok(InUse::start(name, settings, &self.helpers, dials, budget)?)
+            };
+            let gates = Gates::new(route, served, start, &self.helpers.tracker)?;
             let same = served.filter(|served| {
                 *served.route == *route
                     && served.handler.leads_to(upstream, &config.server.trusted_proxies)
-                    && served.handler.auth().map(|auth| Arc::as_ptr(&auth.server))
-                        == auth.as_ref().map(Arc::as_ptr)
+                    && gates.are_of(served.handler.guard())
             });
             if let Some(same) = same {
                 routes.push(same.clone());
                 continue;
             }
             let route = Arc::new(route.clone());
-            let handler = self.handler(config, &route, upstream, auth, served)?;
+            let handler = self.handler(config, &route, upstream, gates, served)?;
             routes.push(Served { route, handler });
         }
         let past = before.all_routes().filter(|served| !routes.iter().any(|one| serves_for(one, served)));
         let past = past.filter(|served| !self.is_over(served)).cloned().collect();
         Ok(Running::new(routes, upstreams, config.server.half_close_timeout, past))
-    }
-
-    /// Returns the server that says who may come in at a route, with the connections to it that there are.
-    fn auth_server(&self, route: &Route, before: Option<&Served>) -> anyhow::Result<Option<Arc<InUse>>> {
-        let Some(settings) = &route.auth else { return Ok(None) };
-        let before = before.and_then(|served| served.handler.auth());
-        if let Some(same) = before.filter(|auth| auth.server.is_made_of(&settings.server)) {
-            return Ok(Some(Arc::clone(&same.server)));
-        }
-        // No upstream of the configuration has such a name.
-        let name = format!("auth {}", route.id());
-        let (dials, budget) = (self.metrics.dials(&name), self.registry.budget());
-        let started = InUse::start(&name, &settings.server, &self.helpers, dials, budget);
-        started.map(Some).with_context(|| format!("auth of {}", route.path))
     }
 
     /// Returns whether a route of an earlier configuration has no session any more.
@@ -164,7 +154,7 @@ impl Wiring {
         config: &Config,
         route: &Arc<Route>,
         upstream: &Arc<InUse>,
-        auth_server: Option<Arc<InUse>>,
+        gates: Gates,
         before: Option<&Served>,
     ) -> anyhow::Result<Handler> {
         let settings = upstream.settings();
@@ -176,14 +166,11 @@ impl Wiring {
             Some(Handler::Gateway { .. } | Handler::Demux(_)) | None => Arc::default(),
         };
         gate.limit(route.requests);
-        let auth = route.auth.clone().zip(auth_server).map(|(settings, server)| {
-            let (meter, refusals) = (meter.clone(), Arc::clone(&refusals));
-            Arc::new(Auth { server, settings, meter, refusals })
-        });
+        let guard = gates.guard(route, &meter, &refusals);
         let forward = |path| {
             Arc::new(Forward {
                 upstream: Arc::clone(upstream),
-                auth: auth.clone(),
+                guard: guard.clone(),
                 path,
                 trusted_proxies: Arc::clone(&trusted_proxies),
                 via: Arc::clone(&self.via),
@@ -204,7 +191,7 @@ impl Wiring {
             id: route.id(),
             settings: Arc::clone(route),
             upstream: Arc::clone(upstream),
-            auth: auth.clone(),
+            guard: guard.clone(),
             message_max: settings.max_message,
             trusted_proxies: Arc::clone(&trusted_proxies),
             via: Arc::clone(&self.via),

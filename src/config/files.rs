@@ -13,7 +13,9 @@ use crate::acme::Storage;
 use crate::address::ListenAddress;
 use crate::chain::Chain;
 use crate::cluster::Tls;
+use crate::jwt::{Keys, NoKeys};
 use crate::server::ListenerSettings;
+use crate::service::{KeySettings, Route};
 use crate::succession::Folder;
 use crate::tls::{Acme, Identity, ServerTls, TlsFiles, Trust, client_config};
 use crate::upstream::{self, is_secure};
@@ -47,13 +49,15 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
         report(Folder::check(&succession.directory), tree, &["succession", "directory"], sink);
     }
     for (index, route) in config.routes.iter().enumerate() {
-        let Some(auth) = route.auth.as_ref().filter(|auth| auth.server.urls.iter().any(is_secure)) else {
-            continue;
-        };
         let item = tree.get("routes").and_then(Node::items).and_then(|items| items.get(index));
-        let table = item.and_then(|item| item.get("auth")).unwrap_or(tree);
-        let read = client_config(&auth.server.tls.trust, auth.server.tls.identity.as_ref());
-        report_at(read, table, format!("routes[{index}].auth.tls"), sink);
+        let table = |key: &str| item.and_then(|item| item.get(key)).unwrap_or(tree);
+        for (key, server) in servers(route).filter(|(_, server)| server.urls.iter().any(is_secure)) {
+            let read = client_config(&server.tls.trust, server.tls.identity.as_ref());
+            report_at(read, table(key), format!("routes[{index}].{key}.tls"), sink);
+        }
+        if let Some(KeySettings::File(path)) = route.jwt.as_ref().map(|jwt| &jwt.keys) {
+            report_at(check_keys(path), table("jwt"), format!("routes[{index}].jwt.jwks"), sink);
+        }
     }
     for (name, upstream) in &config.upstreams {
         if upstream.urls.iter().any(is_secure) {
@@ -61,6 +65,30 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
             report(config, tree, &["upstreams", name, "tls"], sink);
         }
     }
+}
+
+/// Returns the servers that are asked about a route's clients, with the keys of their tables.
+fn servers(route: &Route) -> impl Iterator<Item = (&'static str, &upstream::Settings)> {
+    let jwks = route.jwt.as_ref().and_then(|jwt| match &jwt.keys {
+        KeySettings::Server(server) => Some(("jwt", &**server)),
+        KeySettings::File(_) => None,
+    });
+    jwks.into_iter().chain(route.auth.as_ref().map(|auth| ("auth", &auth.server)))
+}
+
+/// Reads a file of keys for tokens.
+fn check_keys(path: &Path) -> Result<(), KeyFile> {
+    let json = std::fs::read(path).map_err(|error| KeyFile::Unread(path.to_owned(), error))?;
+    Keys::read(&json).map(drop).map_err(|error| KeyFile::NoKeys(path.to_owned(), error))
+}
+
+/// Why a file of keys is of no use.
+#[derive(Debug, thiserror::Error)]
+enum KeyFile {
+    #[error("cannot read {}", .0.display())]
+    Unread(PathBuf, #[source] io::Error),
+    #[error("{} has no keys", .0.display())]
+    NoKeys(PathBuf, #[source] NoKeys),
 }
 
 /// Reports each Unix socket that has no folder. Only where nothing is about to listen: a supervisor may hand over a socket that this
@@ -90,8 +118,8 @@ impl Config {
 
     /// Returns every server that is asked for something: backends, and those that say who may come in.
     fn asked(&self) -> impl Iterator<Item = &upstream::Settings> {
-        let auth = self.routes.iter().filter_map(|route| Some(&route.auth.as_ref()?.server));
-        self.upstreams.values().chain(auth)
+        let about_clients = self.routes.iter().flat_map(servers).map(|(_, server)| server);
+        self.upstreams.values().chain(about_clients)
     }
 
     /// Returns the files that a reload reads: this configuration's own, and those that it names.

@@ -155,6 +155,8 @@ pub enum Section {
     UpstreamTls,
     /// One `[upstreams.NAME.mux]`.
     UpstreamMux,
+    /// One `[routes.jwt]`.
+    RouteJwt,
     /// One `[routes.auth]`.
     RouteAuth,
     /// One `[routes.mux]`.
@@ -184,6 +186,7 @@ impl Section {
             Self::UpstreamCheck => "[upstreams.NAME.check]",
             Self::UpstreamTls => "[upstreams.NAME.tls]",
             Self::UpstreamMux => "[upstreams.NAME.mux]",
+            Self::RouteJwt => "[routes.jwt]",
             Self::RouteAuth => "[routes.auth]",
             Self::RouteMux => "[routes.mux]",
         }

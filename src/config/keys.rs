@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::row::keys_of;
 use super::{
-    acme, auth, check, cluster, connection_limits, cors, limits, listeners, log, mux, routes, sessions,
+    acme, auth, check, cluster, connection_limits, cors, jwt, limits, listeners, log, mux, routes, sessions,
     succession, tls, trust, upstreams,
 };
 use crate::dialect;
@@ -42,6 +42,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(DIALECTS.iter().flat_map(|kind| kind.keys).map(own));
     keys.extend(keys_of(cors::CORS));
     keys.extend(keys_of(routes::ROUTE));
+    keys.extend(keys_of(jwt::JWT));
     keys.extend(keys_of(auth::AUTH));
     keys.extend(keys_of(mux::ROUTE));
     keys.extend(keys_of(upstreams::UPSTREAM));

@@ -46,6 +46,7 @@ mod fault;
 mod files;
 mod fixed;
 mod header_rules;
+mod jwt;
 mod key;
 pub mod keys;
 mod limits;

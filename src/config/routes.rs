@@ -12,10 +12,10 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
-use super::{auth, mux};
+use super::{auth, jwt, mux};
 use crate::dialect::{self, Backend, Settings as Speech};
 use crate::server::ListenerSettings;
-use crate::service::{AuthSettings, DemuxSettings, Route};
+use crate::service::{AuthSettings, DemuxSettings, JwtSettings, Route};
 use crate::upstream::{Kind, Settings};
 
 /// The keys of a route, beside those of `[defaults]`.
@@ -38,6 +38,8 @@ pub(super) const ROUTE: &[Row<Written>] = &[
         |table, key, route| route.dialect = table.required(key, dialect)),
     row(Section::Route, "upstream", Type::Text, Shown::Example("\"demo\""), "name of an upstream below",
         |table, key, route| route.upstream = table.required(key, |node| one_of(node, "upstream", "[upstreams.NAME]", &route.names))),
+    row(Section::Route, "jwt", Type::Table, Shown::Example("{ jwks = \"https://id.example.org/jwks.json\" }"), "clients need a token",
+        |table, key, route| route.jwt = jwt::read(table, key)),
     row(Section::Route, "auth", Type::Table, Shown::Example("{ url = \"http://127.0.0.1:4180/\" }"), "asks a server who may come in: see docs/auth.md",
         |table, key, route| route.auth = auth::read(table, key)),
     row(Section::Route, "mux", Type::Table, Shown::Example("{ token = \"a-long-secret\" }"), "settings of dialect mux only",
@@ -56,6 +58,7 @@ pub(super) struct Written {
     listeners: Vec<Arc<str>>,
     dialect: Option<&'static str>,
     upstream: Option<String>,
+    jwt: Option<JwtSettings>,
     auth: Option<AuthSettings>,
     mux: DemuxSettings,
 }
@@ -80,8 +83,18 @@ pub(super) fn read(
         let known_listeners = listeners.iter().map(|listener| listener.name.to_string()).collect();
         let mut written = Written { names, known_listeners, ..Written::default() };
         read_rows(ROUTE, &table, &mut written);
-        let Written { names: _, known_listeners: _, path, host, listeners, dialect, upstream, auth, mux } =
-            written;
+        let Written {
+            names: _,
+            known_listeners: _,
+            path,
+            host,
+            listeners,
+            dialect,
+            upstream,
+            jwt,
+            auth,
+            mux,
+        } = written;
         let Defaults {
             session,
             speech,
@@ -125,6 +138,7 @@ pub(super) fn read(
                 speech,
                 upstream,
                 networks,
+                jwt,
                 auth,
                 allowed_origins,
                 cors,

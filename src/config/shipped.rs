@@ -60,6 +60,7 @@ fn is_inline(section: Section) -> bool {
             | Section::UpstreamCheck
             | Section::UpstreamTls
             | Section::UpstreamMux
+            | Section::RouteJwt
             | Section::RouteAuth
             | Section::RouteMux
     )
@@ -91,6 +92,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
         Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
+        Section::RouteJwt => format!("{BARE}[routes.jwt]\njwks = 'https://a/'\n{line}\n"),
         // The upstream's own URL is written in another way, so that only this one is replaced.
         Section::RouteAuth => {
             format!("{}[routes.auth]\nurl = 'https://a/'\n{line}\n", BARE.replace("url = ", "url="))

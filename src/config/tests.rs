@@ -3,6 +3,7 @@
 mod auth;
 mod cluster;
 mod cors;
+mod jwt;
 mod limits;
 mod listeners;
 mod rows;

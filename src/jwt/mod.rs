@@ -67,6 +67,7 @@ pub enum NoKeys {
     #[error("none of its keys verifies signatures by RS, PS, ES or EdDSA")]
     Nothing,
     /// The binary cannot read keys.
+    #[cfg(not(feature = "jwt"))]
     #[error("this binary was built without the feature jwt")]
     NotBuilt,
 }

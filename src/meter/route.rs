@@ -8,12 +8,11 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::admission::{AuthOutcome, TokenOutcome};
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
 use super::table::{Group as _, Routes};
-use super::words::{
-    AuthOutcome, Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome,
-};
+use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
 
 /// Counts for one route.
 #[derive(Clone, Debug)]
@@ -57,6 +56,11 @@ impl Meter {
     /// Counts what was said of a client.
     pub fn authorized(&self, outcome: AuthOutcome) {
         self.0.authorized[outcome as usize].inc();
+    }
+
+    /// Counts what became of a client's token.
+    pub fn token(&self, outcome: TokenOutcome) {
+        self.0.tokens[outcome as usize].inc();
     }
 
     /// Counts a session that was opened.
@@ -157,6 +161,7 @@ struct Counters {
     families: Routes,
     handshakes: [Counter; Outcome::ALL.len()],
     authorized: [Counter; AuthOutcome::ALL.len()],
+    tokens: [Counter; TokenOutcome::ALL.len()],
     sessions: [Gauge; Transport::ALL.len()],
     opened: [Counter; Transport::ALL.len()],
     closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
@@ -191,6 +196,7 @@ impl Counters {
             authorized: from_fn(|i| {
                 families.authorized.series(with(&[("outcome", AuthOutcome::ALL[i].word())]))
             }),
+            tokens: from_fn(|i| families.tokens.series(with(&[("outcome", TokenOutcome::ALL[i].word())]))),
             sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),
             opened: from_fn(|i| families.opened.series(with(&[transport(i)]))),
             closed: from_fn(|i| {

@@ -269,6 +269,9 @@ metrics! {
         authorized: Family<Counter> = "polliwog_auth" in Count by ["route", "upstream", "outcome"],
             "Clients that asked to come in where `auth` is set, by what was said of them",
             "`failed`: they got a 503, since the auth server was down or too slow; the log has the cause. `refused`: they may not come in.";
+        tokens: Family<Counter> = "polliwog_tokens" in Count by ["route", "upstream", "outcome"],
+            "Tokens of clients where `jwt` is set, by what became of them",
+            "`no_keys`: they got a 503, since the keys have not been read yet; the log has the cause. `invalid`: look whether issuer, audience and clocks are right; the log says what is wrong.";
         sessions: Family<Gauge> = "polliwog_sessions" in Count by ["route", "upstream", "transport"],
             "Open sessions",
             "At `polliwog_sessions_limit`, new clients get 503.";

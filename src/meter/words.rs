@@ -26,6 +26,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// The outcome of a handshake.
     Outcome {
@@ -52,18 +54,6 @@ words! {
         /// Nobody could say whether the client may come in.
         AuthFailed = "auth_failed",
         /// The proxy failed internally.
-        Failed = "failed",
-    }
-}
-
-words! {
-    /// What was said of a client that came for a session or with a request.
-    AuthOutcome {
-        /// It may come in.
-        Granted = "granted",
-        /// It may not.
-        Refused = "refused",
-        /// There was no response.
         Failed = "failed",
     }
 }

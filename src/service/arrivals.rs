@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use tokio::time::Instant;
 
 use super::auth::{self, Question};
 use super::granted::{self, Granted};
@@ -56,7 +57,7 @@ pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: 
     }
 }
 
-async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, proxy: Client) {
+async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, proxy: Client) {
     let deny = |outcome, denied| {
         route.meter.handshake(outcome);
         trunk.deny(id, denied);
@@ -81,8 +82,8 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         route.refusals.note(Reason::Circle);
         return deny(Outcome::Refused, denied(StatusCode::LOOP_DETECTED, CIRCLE));
     }
-    let granted = match authorize(route, &open).await {
-        Ok(granted) => granted,
+    let (granted, expires_at) = match authorize(route, &mut open).await {
+        Ok(known) => known,
         Err(refused) => {
             let Reply { status, headers, body } = refused.reply;
             let reason = String::from_utf8_lossy(&body).into_owned();
@@ -112,15 +113,18 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     opened.max_payload = route.settings.session.max_payload.or(opened.max_payload);
     let max_payload = opened.max_payload.unwrap_or(MAX_PAYLOAD);
     let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
-    let session = Session::new(
+    let mut session = Session::new(
         POLICY,
         Arc::clone(&route.settings.session),
         Transport::WebSocket,
         NEVER,
         heartbeat.interval.min(heartbeat.timeout) / 2,
         None,
-        tokio::time::Instant::now().into_std(),
+        Instant::now().into_std(),
     );
+    if let Some(at) = expires_at {
+        session.expire_at(at.into_std());
+    }
     let info = BridgeInfo {
         sid: reservation.sid().clone(),
         transport: Transport::WebSocket,
@@ -147,17 +151,27 @@ fn client_of(route: &SessionRoute, open: &Open, proxy: &Client) -> RemoteAddress
     told.unwrap_or(proxy.peer)
 }
 
-/// Asks whether a client may come in, as with a client of our own; the other proxy tells who it is.
-async fn authorize(route: &SessionRoute, open: &Open) -> Result<Option<Granted>, Box<auth::Denied>> {
-    let Some(auth) = &route.auth else { return Ok(None) };
+/// Judges whether a client may come in, as with a client of our own; the other proxy tells who it is. Returns what is
+/// known of it, and when what lets it in expires.
+async fn authorize(
+    route: &SessionRoute,
+    open: &mut Open,
+) -> Result<(Option<Granted>, Option<Instant>), Box<auth::Denied>> {
+    let Some(guard) = &route.guard else { return Ok((None, None)) };
     let mut headers = onward::of_question(&open.headers);
+    let expires_at = match &guard.jwt {
+        Some(jwt) => Some(jwt.admit(jwt.settings.from.of_told(&mut open.path, &headers)).await?),
+        None => None,
+    };
+    let Some(auth) = &guard.auth else { return Ok((None, expires_at)) };
     if let Some(offer) = offer(&open.protocols) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
     }
     if let Some(via) = route.via() {
         via.add(&mut headers, Version::HTTP_11);
     }
-    auth.ask(Question::new(&Method::GET, &open.path, headers)).await.map(Some)
+    let granted = auth.ask(Question::new(&Method::GET, &open.path, headers)).await?;
+    Ok((Some(granted), expires_at))
 }
 
 /// Returns the subprotocols that a client offers, if it offers any.

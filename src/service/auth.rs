@@ -62,7 +62,7 @@ pub(super) struct Denied {
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
+pub(super) enum NoAnswer {
     #[error(transparent)]
     Unreached(#[from] ForwardError),
     #[error("it did not answer in time")]
@@ -131,7 +131,7 @@ impl Auth {
     }
 
     async fn judge(&self, question: Question) -> Result<Granted, Box<Denied>> {
-        let asked = match tokio::time::timeout(self.settings.timeout, self.answer(question)).await {
+        let asked = match tokio::time::timeout(self.settings.timeout, answer(&self.server, question)).await {
             Ok(asked) => asked,
             Err(elapsed) => Err(elapsed.into()),
         };
@@ -152,23 +152,24 @@ impl Auth {
             }
         }
     }
+}
 
-    async fn answer(&self, Question(request): Question) -> Result<Reply, NoAnswer> {
-        let (mut head, body) = self.server.forwarder().ask(request).await?.response.into_parts();
-        let body = match Limited::new(body, BODY_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(NoAnswer::TooLarge),
-            Err(error) => return Err(NoAnswer::Incomplete(io::Error::other(error))),
-        };
-        onward::for_client(&mut head);
-        // It is that of the body, and of a coding that is gone.
-        head.headers.remove(CONTENT_LENGTH);
-        Ok(Reply { status: head.status, headers: head.headers, body })
-    }
+/// Returns a server's response, with all of its body.
+pub(super) async fn answer(server: &InUse, Question(request): Question) -> Result<Reply, NoAnswer> {
+    let (mut head, body) = server.forwarder().ask(request).await?.response.into_parts();
+    let body = match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(NoAnswer::TooLarge),
+        Err(error) => return Err(NoAnswer::Incomplete(io::Error::other(error))),
+    };
+    onward::for_client(&mut head);
+    // It is that of the body, and of a coding that is gone.
+    head.headers.remove(CONTENT_LENGTH);
+    Ok(Reply { status: head.status, headers: head.headers, body })
 }
 
 /// Returns the response while nobody can say whether the client may come in.
-fn unavailable() -> Reply {
+pub(super) fn unavailable() -> Reply {
     let headers =
         [(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")), (RETRY_AFTER, retry_after())];
     Reply {

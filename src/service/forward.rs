@@ -15,8 +15,8 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio_util::task::TaskTracker;
 
-use super::auth::Auth;
 use super::cors::is_preflight;
+use super::guard::{Guard, expiry};
 use super::onward::Onward;
 use super::refusals::{Reason, Refusals};
 use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, unavailable};
@@ -43,7 +43,7 @@ pub struct Forward {
     /// Their target.
     pub upstream: Arc<InUse>,
     /// Who says which clients may come in; without it all may.
-    pub auth: Option<Arc<Auth>>,
+    pub guard: Option<Arc<Guard>>,
     /// The path that the backend sees.
     pub path: ForwardPath,
     /// Proxies in front whose forwarding headers are trusted.
@@ -121,11 +121,12 @@ impl Forward {
             && is_preflight(&head.headers)
             && !head.headers.contains_key(UPGRADE)
             && body.is_end_stream();
-        if let Some(auth) = self.auth.as_ref().filter(|_| !is_preflight)
-            && let Err(denied) = auth.admit(&mut head, &client, &self.trusted_proxies, via).await
+        if let Some(guard) = self.guard.as_ref().filter(|_| !is_preflight)
+            && let Err(denied) = guard.admit(&mut head, &client, &self.trusted_proxies, via).await
         {
             return self.unread(body, is_awaited, respond_with(denied.reply));
         }
+        let expires_at = expiry(&head);
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
@@ -164,7 +165,7 @@ impl Forward {
                 if let (Some(client), Some(backend)) = (upgrade, answer.upgrade.clone()) {
                     let (meter, upstream) = (self.meter.clone(), Arc::clone(&self.upstream));
                     self.tracker.spawn(async move {
-                        tunnel::run(client, backend, meter, None).await;
+                        tunnel::run(client, backend, meter, expires_at).await;
                         drop((upstream, tunnel));
                     });
                 }

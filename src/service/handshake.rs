@@ -8,6 +8,7 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use super::cors::{self, CorsLayer, FromBackend};
+use super::guard::expiry;
 use super::named::Named;
 use super::new_session::NewSession;
 use super::replies::Unreached;
@@ -142,7 +143,8 @@ impl Handshake<'_> {
             opened,
             headers,
             route.owner(&head.headers, &client),
-        );
+        )
+        .expiring(expiry(&head));
         accepted(match ask {
             None => session.answer_poll(link, admission, asker).await,
             Some(ask) => session.answer_web_socket(link, admission, ask),

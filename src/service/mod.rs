@@ -4,6 +4,7 @@ pub mod admin;
 mod answering;
 mod arrivals;
 mod auth;
+mod bearer;
 mod client;
 mod control;
 mod cors;
@@ -12,7 +13,10 @@ mod foreign;
 mod forward;
 mod gateway;
 mod granted;
+mod guard;
 mod handshake;
+mod jwt;
+mod key_ring;
 mod locations;
 mod moves;
 mod named;
@@ -42,16 +46,22 @@ mod unsent;
 mod via;
 
 pub use auth::Auth;
+pub use bearer::TokenFrom;
 pub use client::{Client, Connection, Hop};
 pub use demux::Demux;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
+pub use guard::Guard;
+pub use jwt::Jwt;
+pub use key_ring::{KeyRing, Source};
 pub use locations::Locations;
 pub use nodes::{Nodes, NodesSettings};
 pub use refusals::Refusals;
 pub use running::{Handler, Running, Served};
 pub use session_route::SessionRoute;
-pub use settings::{AdminSettings, AuthSettings, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
+pub use settings::{
+    AdminSettings, AuthSettings, Cors, DemuxSettings, HeaderRules, JwtSettings, KeySettings, OwnCors, Route,
+};
 pub use stack::{Current, Stack};
 pub use via::Via;
 

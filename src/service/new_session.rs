@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::{HeaderName, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
 
 use super::Response;
 use super::session_route::SessionRoute;
@@ -63,7 +64,7 @@ impl<'r> NewSession<'r> {
             pace,
             backend.interval.min(backend.timeout) / 2,
             framing.greet(&greeting),
-            tokio::time::Instant::now().into_std(),
+            Instant::now().into_std(),
         );
         let begun = framing.begun(&greeting);
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
@@ -85,6 +86,14 @@ impl<'r> NewSession<'r> {
         // A client that offered nothing must not be told of a choice.
         let subprotocol = opened.subprotocol.filter(|_| beginning.subprotocol == Subprotocol::Clients);
         Self { route, session, info, begun, reservation, headers, subprotocol }
+    }
+
+    /// Has the session end when what let its client in expires.
+    pub(super) fn expiring(mut self, at: Option<Instant>) -> Self {
+        if let Some(at) = at {
+            self.session.expire_at(at.into_std());
+        }
+        self
     }
 
     pub(super) async fn answer_poll(

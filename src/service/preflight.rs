@@ -27,7 +27,7 @@ pub(super) async fn ask(
     let framing = &*beginning.framing;
     let mut known = None;
     // A preflight has no credentials by which its client could be known.
-    if route.auth.is_some() && !is_preflight(&head.headers) {
+    if route.guard.is_some() && !is_preflight(&head.headers) {
         let mut asking = head.clone();
         if let Err(denied) = route.authorize(&mut asking, client).await {
             return Some(polling::respond(denied.reply));

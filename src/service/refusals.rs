@@ -34,6 +34,10 @@ pub(super) enum Reason {
     Address,
     /// The server that says who may come in was not reached.
     Auth,
+    /// The client's token lets nobody in.
+    Jwt,
+    /// There are no keys by which tokens could be judged.
+    NoKeys,
     /// Too many preflights are pending at the backend.
     Preflights,
     /// No route has the request's path and host.
@@ -70,6 +74,8 @@ impl Reason {
             Self::Origin => "foreign origin",
             Self::Address => "address not allowed",
             Self::Auth => "the auth server has not answered",
+            Self::Jwt => "token",
+            Self::NoKeys => "no keys for tokens",
             Self::Preflights => "too many preflights",
             Self::NoRoute => "no route",
             Self::Circle => "request loop",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
+use super::guard::expiry;
 use super::session_route::SessionRoute;
 use super::{Client, Response, onward};
 use crate::bridge::{Admission, RelayHandle};
@@ -56,7 +57,7 @@ pub(super) async fn begin(
         max_payload: settings.session.max_payload,
         message_max: route.message_max,
         close_timeout: settings.session.close_timeout,
-        expires_at: None,
+        expires_at: expiry(&head),
         admission,
     };
     let stream = stream.with_patience(Some(Patience::new(settings.session.stall_timeout)));

@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::auth::Auth;
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
+use super::guard::Guard;
 use super::onward;
 use super::refusals::{Reason, Refusals};
 use super::replies::plain;
@@ -100,11 +100,11 @@ impl Served {
 
 impl Handler {
     /// Returns who says which of its clients may come in.
-    pub fn auth(&self) -> Option<&Arc<Auth>> {
+    pub fn guard(&self) -> Option<&Arc<Guard>> {
         match self {
-            Self::Gateway { gateway, .. } => gateway.route.auth.as_ref(),
-            Self::Demux(demux) => demux.route.auth.as_ref(),
-            Self::Forward(forward) => forward.auth.as_ref(),
+            Self::Gateway { gateway, .. } => gateway.route.guard.as_ref(),
+            Self::Demux(demux) => demux.route.guard.as_ref(),
+            Self::Forward(forward) => forward.guard.as_ref(),
         }
     }
 

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::{Auth, Denied};
+use super::auth::Denied;
+use super::guard::Guard;
 use super::locations::Locations;
 use super::no_place::NoPlace;
 use super::onward::{self, Onward};
@@ -40,7 +41,7 @@ pub struct SessionRoute {
     /// The target of its sessions.
     pub upstream: Arc<InUse>,
     /// Who says which clients may come in; without it all may.
-    pub auth: Option<Arc<Auth>>,
+    pub guard: Option<Arc<Guard>>,
     /// The backend's largest message, in payload bytes on the wire.
     pub message_max: usize,
     /// Proxies in front whose forwarding headers are trusted.
@@ -196,10 +197,10 @@ impl SessionRoute {
         head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
-    /// Asks whether a client may begin a session with this request, and keeps what is known of it there.
+    /// Judges whether a client may begin a session with this request, and keeps what is known of it there.
     pub(super) async fn authorize(&self, head: &mut Parts, client: &Client) -> Result<(), Box<Denied>> {
-        match &self.auth {
-            Some(auth) => auth.admit(head, client, &self.trusted_proxies, self.via()).await,
+        match &self.guard {
+            Some(guard) => guard.admit(head, client, &self.trusted_proxies, self.via()).await,
             None => Ok(()),
         }
     }

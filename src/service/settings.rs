@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::bearer::TokenFrom;
 use crate::address::ListenAddress;
 use crate::dialect;
+use crate::jwt::Rules;
 use crate::networks::Networks;
 use crate::route_id::RouteId;
 use crate::session;
@@ -32,6 +35,8 @@ pub struct Route {
     pub upstream: String,
     /// Addresses that may meet it, as the proxies in front that are trusted tell them.
     pub networks: Networks,
+    /// The tokens that clients need; without them no token is asked for.
+    pub jwt: Option<JwtSettings>,
     /// The server that says who may come in; without one everybody may.
     pub auth: Option<AuthSettings>,
     /// Origins that may connect; empty allows all. A request without `Origin` is always allowed.
@@ -70,6 +75,7 @@ impl Route {
             speech: dialect::Settings::default(),
             upstream: "a".into(),
             networks: Networks::default(),
+            jwt: None,
             auth: None,
             allowed_origins: Vec::new(),
             cors: Cors::default(),
@@ -105,6 +111,26 @@ pub struct AuthSettings {
     pub headers: Vec<HeaderName>,
     /// How long it may take.
     pub timeout: Duration,
+}
+
+/// The tokens that clients need (`[routes.jwt]`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JwtSettings {
+    /// Where the keys of their issuer are.
+    pub keys: KeySettings,
+    /// What they must say.
+    pub rules: Rules,
+    /// Where they are in a request.
+    pub from: TokenFrom,
+}
+
+/// Where a set of keys is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySettings {
+    /// In a file.
+    File(PathBuf),
+    /// At a server, as an upstream of its own whose URL is what is asked for.
+    Server(Box<upstream::Settings>),
 }
 
 /// The headers that a route sets or, with `None`, removes.

@@ -98,6 +98,9 @@ impl Service<Request<ClientBody>> for Stack {
         if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
             return Serving::done(refused);
         }
+        if let Some(jwt) = &route.jwt {
+            jwt.from.take(&mut head);
+        }
         let patience = &self.connection.patience;
         patience.set(route.session.stall_timeout);
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };

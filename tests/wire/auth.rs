@@ -17,16 +17,16 @@ use crate::support::{SOON, Setup, World, metrics};
 mod servers;
 
 /// A plain HTTP server, with what it was asked: the lines of each request's header.
-struct Plain {
-    addr: SocketAddr,
+pub(super) struct Plain {
+    pub(super) addr: SocketAddr,
     asked: Receiver<Vec<String>>,
 }
 
 /// What a server says to a request with these lines; an empty text is silence, for ever.
-type Say = fn(&[String]) -> Vec<u8>;
+pub(super) type Say = fn(&[String]) -> Vec<u8>;
 
 impl Plain {
-    fn serve(say: Say) -> Self {
+    pub(super) fn serve(say: Say) -> Self {
         Self::serve_over(say, |stream| stream)
     }
 
@@ -46,13 +46,13 @@ impl Plain {
 
     /// Returns the lines of the next request.
     #[track_caller]
-    fn next(&self) -> Vec<String> {
+    pub(super) fn next(&self) -> Vec<String> {
         self.asked.recv_timeout(SOON).expect("it is asked")
     }
 
     /// Fails if it was asked something else. All that came before has been answered.
     #[track_caller]
-    fn assert_no_more(&self) {
+    pub(super) fn assert_no_more(&self) {
         if let Ok(more) = self.asked.try_recv() {
             panic!("asked without need: {more:?}");
         }
@@ -110,7 +110,7 @@ const DENIED_HEAD: &[u8] =
 const DENIED: &[u8] = b"<p>log in\r\n\xff\x00\n";
 
 /// Shows what it receives; a request for another protocol gets that.
-fn application(lines: &[String]) -> Vec<u8> {
+pub(super) fn application(lines: &[String]) -> Vec<u8> {
     let said: &[u8] = if header(lines, "upgrade").is_some() {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n"
     } else {

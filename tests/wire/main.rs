@@ -44,6 +44,7 @@ mod heartbeat;
 mod hold;
 mod honesty;
 mod hostile;
+mod jwt;
 mod last_words;
 mod limits;
 mod listeners;

@@ -51,7 +51,7 @@ fn before(
         settings: settings_of_route,
         upstream,
         message_max: 1 << 10,
-        auth: None,
+        guard: None,
         trusted_proxies: Arc::from([]),
         via: Arc::new(Via::new().unwrap()),
         draining: CancellationToken::new(),

@@ -104,7 +104,7 @@ impl Site {
             settings: Arc::clone(&common.settings),
             upstream: Arc::clone(&common.upstream),
             message_max: 1 << 20,
-            auth: None,
+            guard: None,
             trusted_proxies: Arc::from([]),
             via: Arc::new(Via::new().unwrap()),
             draining: CancellationToken::new(),

@@ -1,0 +1,358 @@
+//! A route whose clients need a token (JWT): at the handshake of every dialect and for each forwarded request, and what
+//! happens when it expires.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::auth::{Plain, application};
+use crate::support::frames::Socket;
+use crate::support::http::Response;
+use crate::support::poller::{POLLING, WEBSOCKET};
+use crate::support::target::Target;
+use crate::support::{SOON, Setup, World, eventually, metrics};
+
+/// An issuer with one key.
+struct Issuer(Ed25519KeyPair);
+
+impl Issuer {
+    fn new() -> Self {
+        Self(Ed25519KeyPair::generate().unwrap())
+    }
+
+    fn jwks(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.0.public_key());
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": x}]}).to_string()
+    }
+
+    /// Returns a token that is valid for a time.
+    fn issue(&self, lasts: Duration) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        self.sign(&json!({"exp": (now + lasts).as_secs(), "iss": "test", "aud": ["chat"], "sub": "ada"}))
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let text = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": "a"})), part(claims));
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.0.sign(text.as_bytes())))
+    }
+}
+
+/// Keys in a file, until it is dropped.
+struct Jwks(PathBuf);
+
+impl Jwks {
+    fn of(issuer: &Issuer) -> Self {
+        static FILES: AtomicU32 = AtomicU32::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("polliwog-jwks-{}-{number}", std::process::id()));
+        std::fs::write(&path, issuer.jwks()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Jwks {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Starts a proxy with a route of every dialect, all of which need a token.
+fn start(jwks: &str, more: &str, app: SocketAddr) -> World {
+    let jwt =
+        format!("jwt = {{ jwks = {jwks:?}, issuer = \"test\", audience = \"chat\", leeway = 0{more} }}\n");
+    let routes = ["sockjs", "longpoll", "websocket", "mux", "http"].map(|dialect| {
+        let upstream = if dialect == "http" { "app" } else { "b" };
+        format!(
+            "[[routes]]\npath = \"/{dialect}/\"\ndialect = \"{dialect}\"\nupstream = \"{upstream}\"\n{jwt}"
+        )
+    });
+    let app = format!("[upstreams.app]\nkind = \"http\"\nurl = \"http://{app}/\"\n");
+    let setup = Setup { sections: routes.concat() + &app, ..Setup::plain() }.route(&jwt);
+    World::start_with(&setup, Target::proxy)
+}
+
+/// Begins by each way there is, with these headers; a WebSocket's response is its 101.
+fn begin(world: &World, way: &str, query: &str, headers: &[(&str, &str)]) -> Response {
+    let ask = |method: &str, target: &str, headers: &[(&str, &str)]| {
+        world.http().request(method, &with(target, query), headers, b"")
+    };
+    match way {
+        "polling" => ask("GET", POLLING, headers),
+        "xhr" => ask("POST", "/sockjs/000/xhr/xhr", headers),
+        "longpoll" => ask("POST", "/longpoll/", headers),
+        "http" => ask("POST", "/http/a", headers),
+        "tunnel" => {
+            let upgrade = [("Upgrade", "echo"), ("Connection", "upgrade")];
+            ask("GET", "/http/tunnel", &[headers, &upgrade].concat())
+        }
+        way => {
+            let target = match way {
+                "websocket" => WEBSOCKET,
+                "framed" => "/sockjs/000/f/websocket",
+                _ => "/websocket/",
+            };
+            let socket = Socket::over(world.http().wire, &with(target, query), headers);
+            socket.map_or_else(|refused| refused, |socket| socket.response)
+        }
+    }
+}
+
+/// Adds a parameter to a target.
+fn with(target: &str, query: &str) -> String {
+    match (query, target.contains('?')) {
+        ("", _) => target.to_owned(),
+        (query, true) => format!("{target}&{query}"),
+        (query, false) => format!("{target}?{query}"),
+    }
+}
+
+const WAYS: [&str; 8] = ["polling", "websocket", "xhr", "framed", "longpoll", "relayed", "http", "tunnel"];
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn nobody_comes_in_without_a_valid_token_whichever_way() {
+    let (issuer, other, app) = (Issuer::new(), Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let world = start(jwks.0.to_str().unwrap(), "", app.addr);
+    let expired = issuer.sign(&json!({"exp": 1_000_000_000, "iss": "test", "aud": "chat"}));
+    let elsewhere = issuer.sign(&json!({"exp": 9_000_000_000_u64, "iss": "test", "aud": "feed"}));
+    let bad = [
+        (other.issue(HOUR), "the token's signature is wrong"),
+        (expired, "the token has expired"),
+        (elsewhere, "the token has another audience"),
+        ("nonsense".to_owned(), "the token is malformed"),
+    ];
+    for way in WAYS {
+        let refused = begin(&world, way, "", &[]);
+        refused.assert(401, "a token is required\n");
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{way}");
+        for (token, why) in &bad {
+            let refused = begin(&world, way, "", &[("Authorization", &format!("Bearer {token}"))]);
+            refused.assert(401, &format!("{why}\n"));
+            let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
+            assert_eq!(refused.header("www-authenticate"), Some(&*challenge), "{way}");
+        }
+    }
+    assert!(world.backend().openings.try_recv().is_err(), "the backend learns nothing");
+    app.assert_no_more();
+    for way in WAYS {
+        let token = format!("Bearer {}", issuer.issue(HOUR));
+        let begun = begin(&world, way, "", &[("Authorization", &token)]);
+        assert!([200, 201, 101].contains(&begun.status), "{way}: {begun:?}");
+    }
+    for (outcome, route) in [("missing", "/engine.io/"), ("expired", "/http/"), ("valid", "/sockjs/")] {
+        let labels = [format!("route=\"{route}\""), format!("outcome=\"{outcome}\"")];
+        let labels = labels.each_ref().map(String::as_str);
+        assert!(metrics::has_counted(world.target.admin, "polliwog_tokens_total", &labels), "{outcome}");
+    }
+    let lines = world.log();
+    let lines: Vec<_> = lines.lines().filter(|line| line.contains("reason=\"token\"")).collect();
+    assert_eq!(lines.len(), 5, "one for each route and minute: {lines:?}");
+}
+
+#[test]
+fn a_token_in_a_query_reaches_neither_the_backend_nor_the_log() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let world = start(jwks.0.to_str().unwrap(), ", from = \"query:access_token\"", app.addr);
+    let token = issuer.issue(HOUR);
+    for way in WAYS {
+        begin(&world, way, "access_token=nonsense&room=7", &[]).assert(401, "the token is malformed\n");
+        let begun = begin(&world, way, &format!("access_token={token}&room=7"), &[]);
+        assert!([200, 201, 101].contains(&begun.status), "{way}: {begun:?}");
+        let seen = match way {
+            "http" | "tunnel" => app.next().concat(),
+            _ => format!("{:?}", world.accept().opening),
+        };
+        assert!(!seen.contains("access_token") && !seen.contains(&token), "{way}: {seen}");
+        assert!(
+            seen.contains("room=7") || way == "xhr" || way == "framed" || way == "longpoll",
+            "{way}: {seen}"
+        );
+    }
+    assert!(!world.log().contains(&token[..20]), "{}", world.log());
+}
+
+#[test]
+fn a_cookie_may_hold_the_token() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let world = start(jwks.0.to_str().unwrap(), ", from = \"cookie:session\"", app.addr);
+    begin(&world, "polling", "", &[("Cookie", "other=1")]).assert(401, "a token is required\n");
+    let cookie = format!("other=1; session={}", issuer.issue(HOUR));
+    assert_eq!(begin(&world, "polling", "", &[("Cookie", &cookie)]).status, 200);
+}
+
+#[test]
+fn sessions_and_tunnels_end_when_their_token_expires() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let world = start(jwks.0.to_str().unwrap(), "", app.addr);
+    let begun = Instant::now();
+    let bearer = format!("Bearer {}", issuer.issue(Duration::from_secs(7)));
+    let headers = [("Authorization", &*bearer)];
+
+    let open = begin(&world, "polling", "", &headers);
+    let sid = open.text().split('"').nth(3).expect("an open packet").to_owned();
+    let polled = world.accept();
+    let mut poll = world.http();
+    poll.send_get(&format!("{POLLING}&sid={sid}"));
+    let mut socket = Socket::over(world.http().wire, WEBSOCKET, &headers).unwrap();
+    assert!(socket.text().starts_with('0'));
+    let socketed = world.accept();
+    let mut framed = Socket::over(world.http().wire, "/sockjs/000/f/websocket", &headers).unwrap();
+    framed.assert_text("o");
+    let framing = world.accept();
+    let mut relayed = Socket::over(world.http().wire, "/websocket/", &headers).unwrap();
+    let relaying = world.accept();
+    let mut xhr = world.http();
+    xhr.request("POST", "/sockjs/000/xhr/xhr", &headers, b"").assert(200, "o\n");
+    xhr.send_post("/sockjs/000/xhr/xhr", b"");
+    let xhring = world.accept();
+    let upgrade = [("Upgrade", "echo"), ("Connection", "upgrade"), headers[0]];
+    let mut tunnel = world.http();
+    assert_eq!(tunnel.request("GET", "/http/tunnel", &upgrade, b"").status, 101);
+
+    let late = SOON * 3;
+    let ended = poll.answer_within(late).expect("a parked poll is answered");
+    assert!(begun.elapsed() > Duration::from_secs(5), "it does not end before its time");
+    ended.assert(200, "1");
+    assert_eq!(socket.frame_within(late).unwrap().op.0, 8);
+    framed.assert_text("c[1008,\"Permission expired\"]");
+    xhr.answer_within(late).unwrap().assert(200, "c[1008,\"Permission expired\"]\n");
+    assert_eq!(relayed.frame_within(late).unwrap().code(), Some(1008));
+    relayed.send_frame(&crate::support::frames::Frame::close(Some(1000)));
+    assert!(tunnel.ends_within(late));
+    for peer in [polled, socketed, framing, relaying, xhring] {
+        peer.assert_closed();
+    }
+    world.get(&format!("{POLLING}&sid={sid}")).assert_unknown_sid();
+    for (route, transport) in [
+        ("/engine.io/", "polling"),
+        ("/engine.io/", "websocket"),
+        ("/sockjs/", "websocket"),
+        ("/websocket/", "websocket"),
+    ] {
+        let labels = [
+            format!("route=\"{route}\""),
+            format!("transport=\"{transport}\""),
+            "reason=\"expired\"".to_owned(),
+        ];
+        let labels = labels.each_ref().map(String::as_str);
+        // A relayed WebSocket waits for the Close of both sides.
+        eventually(
+            || metrics::has_counted(world.target.admin, "polliwog_sessions_closed_total", &labels),
+            || labels.concat(),
+        );
+    }
+    let labels = ["route=\"/http/\"", "reason=\"expired\""];
+    assert!(metrics::has_counted(world.target.admin, "polliwog_forwards_broken_total", &labels));
+}
+
+/// A server of keys, which may be down: then it accepts and hangs up.
+struct KeyServer {
+    addr: SocketAddr,
+    is_up: Arc<AtomicBool>,
+    asked: Arc<Mutex<u32>>,
+}
+
+impl KeyServer {
+    fn start(jwks: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (is_up, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(0)));
+        let (up, counted) = (Arc::clone(&is_up), Arc::clone(&asked));
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                *counted.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                if up.load(Ordering::Relaxed) {
+                    let _ = stream.read(&mut [0; 4096]);
+                    let len = jwks.len();
+                    let _ = write!(
+                        stream,
+                        "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{jwks}"
+                    );
+                }
+            }
+        });
+        Self { addr, is_up, asked }
+    }
+}
+
+#[test]
+fn without_keys_clients_are_told_to_come_back_and_known_keys_outlive_their_server() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let server = KeyServer::start(issuer.jwks());
+    let world = start(&format!("http://{}/jwks.json", server.addr), "", app.addr);
+    let bearer = format!("Bearer {}", issuer.issue(HOUR));
+    let headers = [("Authorization", &*bearer)];
+    for way in WAYS {
+        let refused = begin(&world, way, "", &headers);
+        refused.assert(503, "authorization is not available\n");
+        assert_eq!(refused.header("retry-after"), Some("5"), "{way}");
+    }
+    let asked = *server.asked.lock().unwrap();
+    assert!(asked < 5 * 8, "each route asks once in a second: {asked}");
+    server.is_up.store(true, Ordering::Relaxed);
+    let until = Instant::now() + SOON * 3;
+    for way in WAYS {
+        loop {
+            let begun = begin(&world, way, "", &headers);
+            if begun.status != 503 {
+                assert!([200, 201, 101].contains(&begun.status), "{way}: {begun:?}");
+                break;
+            }
+            assert!(Instant::now() < until, "{way}: the keys are never read");
+            // The proxy asks again a second after it was in vain.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    server.is_up.store(false, Ordering::Relaxed);
+    assert_eq!(begin(&world, "polling", "", &headers).status, 200);
+    let forged = format!("Bearer {}", Issuer::new().issue(HOUR));
+    let refused = begin(&world, "polling", "", &[("Authorization", &*forged)]);
+    refused.assert(401, "the token's signature is wrong\n");
+    assert_eq!(begin(&world, "polling", "", &headers).status, 200);
+    let log = world.log();
+    assert!(log.contains("the keys for tokens were not read"), "{log}");
+    assert!(log.contains("no keys for tokens"), "{log}");
+}
+
+#[test]
+fn a_client_of_another_proxy_needs_a_token_too() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let world = start(jwks.0.to_str().unwrap(), ", from = \"query:t\"", app.addr);
+    let offer = [("Sec-WebSocket-Protocol", "polliwog.mux.v1.json")];
+    let mut edge = Socket::over(world.http().wire, "/mux/", &offer).expect("accepted");
+    let hello = json!(["hello", {"v": 1, "epoch": "e", "credit": 1000, "max_message": 1000, "resume_ms": 0}]);
+    edge.send(&hello.to_string());
+    assert!(edge.text().starts_with("[\"hello\""));
+    let open = |edge: &mut Socket, id: &str, query: &str| {
+        let open = json!(["open", id, {"path": format!("/a?b=c{query}"), "dialect": "websocket", "transport": "websocket",
+            "client": "203.0.113.9:5", "headers": [], "protocols": []}]);
+        edge.send(&open.to_string());
+        edge.text()
+    };
+    let denied = open(&mut edge, "s1", "");
+    assert!(denied.contains("401") && denied.contains("a token is required"), "{denied}");
+    let token = issuer.issue(Duration::from_secs(4));
+    let accepted = open(&mut edge, "s2", &format!("&t={token}"));
+    assert!(accepted.starts_with("[\"ok\""), "{accepted}");
+    let peer = world.accept();
+    let seen = format!("{:?}", peer.opening);
+    assert!(seen.contains("b=c") && !seen.contains(&token), "{seen}");
+    let closed = edge.frame_within(SOON * 3).unwrap();
+    assert!(String::from_utf8_lossy(&closed.payload).contains("1008"), "{closed:?}");
+    peer.assert_closed();
+}

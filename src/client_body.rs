@@ -2,9 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -12,9 +15,37 @@ use hyper::body::Incoming;
 #[derive(Debug)]
 pub enum ClientBody {
     /// Hyper reads it. The connection may look whether it is still held.
-    Incoming(Incoming, #[expect(dead_code, reason = "held for its drop")] Option<Arc<()>>),
+    Incoming(Incoming, Option<Arc<Mark>>),
     /// All of it has been read.
     Whole(Bytes),
+}
+
+/// What the connection knows of a body, dropped with it.
+#[derive(Debug)]
+pub struct Mark(Option<Unasked>);
+
+/// Whether a client waits for a 100 before it sends its body, and has not been asked for it: hyper asks once the body is
+/// read (RFC 9110, section 10.1.1).
+#[derive(Clone, Debug)]
+pub struct Unasked(Arc<AtomicBool>);
+
+impl Unasked {
+    /// Returns the same for a request with a body and this header; `None` if its client does not wait.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.contains_key(EXPECT).then(|| Self(Arc::new(AtomicBool::new(true))))
+    }
+
+    /// Returns whether the client waits.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Mark {
+    /// Creates the mark of a body.
+    pub const fn new(unasked: Option<Unasked>) -> Self {
+        Self(unasked)
+    }
 }
 
 impl From<Incoming> for ClientBody {
@@ -26,10 +57,22 @@ impl From<Incoming> for ClientBody {
 impl ClientBody {
     /// Returns the same body, with a mark that is dropped with it.
     #[must_use]
-    pub fn marked(self, mark: Arc<()>) -> Self {
+    pub fn marked(self, mark: Arc<Mark>) -> Self {
         match self {
             Self::Incoming(body, _) => Self::Incoming(body, Some(mark)),
             whole @ Self::Whole(_) => whole,
+        }
+    }
+
+    /// Returns whether its client waits to be asked for it.
+    pub fn is_unasked(&self) -> bool {
+        self.unasked().is_some_and(Unasked::get)
+    }
+
+    fn unasked(&self) -> Option<&Unasked> {
+        match self {
+            Self::Incoming(_, mark) => mark.as_ref()?.0.as_ref(),
+            Self::Whole(_) => None,
         }
     }
 }
@@ -48,7 +91,11 @@ impl Body for ClientBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        if let Some(unasked) = this.unasked() {
+            unasked.0.store(false, Ordering::Relaxed);
+        }
+        match this {
             Self::Incoming(body, _) => Pin::new(body).poll_frame(cx),
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),

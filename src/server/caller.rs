@@ -16,7 +16,7 @@ use tower::util::{Oneshot, ServiceExt};
 
 use super::carried::Carried;
 use super::connection_limits::{ConnectionLimits, refusal};
-use crate::client_body::ClientBody;
+use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
 use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
@@ -97,7 +97,9 @@ struct CallState<S: Serve> {
     answers: u32,
     last: Last,
     /// Held with the body of a request that is being read.
-    body: Weak<()>,
+    body: Weak<Mark>,
+    /// Whether its client still waits to be asked for it.
+    unasked: Option<Unasked>,
     limits: ConnectionLimits,
     /// The limit for which a request was refused.
     exceeded: Option<Limit>,
@@ -161,6 +163,7 @@ impl<S: Serve> Caller<S> {
             answers: 0,
             last,
             body: Weak::new(),
+            unasked: None,
             limits,
             exceeded: None,
         };
@@ -187,7 +190,8 @@ impl<S: Serve> hyper::service::Service<http::Request<Incoming>> for Caller<S> {
             state.answer = Some(Box::new(Ok(refusal(limit))));
         } else if state.answer.is_none() {
             if !request.body().is_end_stream() {
-                let mark = Arc::new(());
+                state.unasked = Unasked::of(request.headers());
+                let mark = Arc::new(Mark::new(state.unasked.clone()));
                 state.body = Arc::downgrade(&mark);
                 request = request.map(|body| body.marked(mark));
             }
@@ -226,6 +230,7 @@ impl<S: Serve> CallState<S> {
     fn prepare(&mut self, answer: Answer<S>) -> CarriedAnswer<S> {
         self.answers = self.answers.saturating_add(1);
         self.is_last |= self.answers >= self.last.answers || Instant::now() >= self.last.from;
+        let is_unasked = self.unasked.take().is_some_and(|unasked| unasked.get());
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -237,8 +242,9 @@ impl<S: Serve> CallState<S> {
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.raw_headers.end();
-        } else if self.is_last {
-            // An idle connection is not closed, since its client may be sending: it is told with the next response.
+        } else if self.is_last || is_unasked {
+            // An idle connection is not closed, since its client may be sending: it is told with the next response. Nor is a
+            // client asked for a body that nobody needs any more: what it sends now would be read as that body.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let is_backends = Spelling::is_applied(response.extensions());

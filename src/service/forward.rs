@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -103,15 +103,14 @@ impl Forward {
             return unavailable(SHORT_OF_MEMORY);
         }
         let Connection { client, patience, pinned, .. } = connection;
-        let is_awaited = head.headers.contains_key(EXPECT) && !body.is_end_stream();
         if route.body.max.is_some_and(|max| body.size_hint().lower() > max as u64) {
-            return self.unread(body, is_awaited, self.refuse_large(client.peer));
+            return self.unread(body, self.refuse_large(client.peer));
         }
         // A drain waits for those that wait in line, too.
         let token = self.tracker.token();
         let Ok(passes) = self.enter().await else {
             self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
-            return self.unread(body, is_awaited, unavailable("too many requests are being forwarded\n"));
+            return self.unread(body, unavailable("too many requests are being forwarded\n"));
         };
         let upstream = Arc::clone(&self.upstream);
         let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
@@ -124,7 +123,7 @@ impl Forward {
         if let Some(guard) = self.guard.as_ref().filter(|_| !is_preflight)
             && let Err(denied) = guard.admit(&mut head, &client, &self.trusted_proxies, via).await
         {
-            return self.unread(body, is_awaited, respond_with(denied.reply));
+            return self.unread(body, respond_with(denied.reply));
         }
         let expires_at = expiry(&head);
         // Also `Proxy-Authorization`, which is not passed on.
@@ -133,7 +132,7 @@ impl Forward {
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
         let tunnel = upgrade.as_ref().map(|_| self.limits.tunnel());
         if matches!(tunnel, Some(None)) {
-            return self.unread(body, is_awaited, unavailable("too many tunnels are open\n"));
+            return self.unread(body, unavailable("too many tunnels are open\n"));
         }
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
@@ -174,8 +173,7 @@ impl Forward {
             Err(ForwardError::TooLarge(rest)) => {
                 let response = self.refuse_large(client.peer);
                 match rest {
-                    // It has begun to come.
-                    Some(rest) => self.unread(*rest, false, response),
+                    Some(rest) => self.unread(*rest, response),
                     None => response,
                 }
             }
@@ -210,14 +208,9 @@ impl Forward {
     }
 
     /// Returns the response to a request whose body nobody needs. That is read for a while: the client gets the response
-    /// only behind it. One that waits for a 100 has sent nothing, and is not asked for it.
-    fn unread(&self, body: ClientBody, is_awaited: bool, mut response: Response) -> Response {
-        if is_awaited {
-            // What the client sends now would be read as the body.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        } else {
-            discard(body.into(), &self.tracker);
-        }
+    /// only behind it.
+    fn unread(&self, body: ClientBody, response: Response) -> Response {
+        discard(body.into(), &self.tracker);
         response
     }
 }

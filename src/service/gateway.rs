@@ -123,7 +123,7 @@ impl Gateway {
         match task {
             Task::Poll(bridge, framing, terms) => {
                 // An empty body may end in a later packet: if nothing reads that, hyper closes the connection.
-                polling::discard(body, &self.route.tracker);
+                polling::skip(body, &self.route.tracker);
                 match bridge.poll_on(terms) {
                     Ok(parked) => {
                         let answer = AnswerPoll::new(parked, asker, framing);
@@ -134,7 +134,7 @@ impl Gateway {
                 }
             }
             Task::Stream(bridge, framing, terms) => {
-                polling::discard(body, &self.route.tracker);
+                polling::skip(body, &self.route.tracker);
                 match bridge.stream(terms) {
                     Ok(parked) => answered(polling::answer_stream(parked, asker, framing)),
                     Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
@@ -142,7 +142,7 @@ impl Gateway {
                 }
             }
             Task::Leave(bridge, framing) => {
-                polling::discard(body, &self.route.tracker);
+                polling::skip(body, &self.route.tracker);
                 answered(match bridge.leave() {
                     Ok(()) => polling::answer_taken(asker, &*framing, bridge.info()),
                     Err(refused) => polling::refuse_request(&*framing, refused, &bridge),
@@ -178,7 +178,7 @@ impl Gateway {
                 })
             }
             Task::Begin(beginning, Some(name)) if self.route.locations.is_some() => {
-                polling::discard(body, &self.route.tracker);
+                polling::skip(body, &self.route.tracker);
                 self.begin_somewhere((head, beginning, asker), name, connection, origin, op)
             }
             Task::Begin(beginning, named) => {
@@ -233,7 +233,7 @@ impl Gateway {
             count_answer(&self.route.meter, op, &response);
             return response;
         }
-        polling::discard(body, &self.route.tracker);
+        polling::skip(body, &self.route.tracker);
         self.begin(arrival, origin, op).await
     }
 

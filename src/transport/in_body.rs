@@ -29,6 +29,16 @@ pub enum InBroke {
     Peer(#[from] InquiryStopped),
 }
 
+impl InBody {
+    /// Returns whether its client waits to be asked for it.
+    pub fn is_unasked(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_unasked(),
+            Self::Peer(_) => false,
+        }
+    }
+}
+
 impl From<ClientBody> for InBody {
     fn from(body: ClientBody) -> Self {
         Self::Client(body)

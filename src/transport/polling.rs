@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-pub use self::refusals::{discard, is_empty, refuse, refuse_ended, refuse_request, report_end, respond};
+pub use self::refusals::{
+    discard, is_empty, refuse, refuse_ended, refuse_request, report_end, respond, skip,
+};
 use super::compress::{self, Coding};
 use super::stream::Stream;
 use super::{Abort, Body, InBody, Response};

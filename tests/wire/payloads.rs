@@ -1,7 +1,7 @@
 //! How packets share a polling body (ENGINEIO.md, 2.5, EIO 4).
 
 use crate::support::frames::HANDSHAKE;
-use crate::support::http::head;
+use crate::support::http::{Client, head};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{QUIET, Setup, World};
 
@@ -210,6 +210,30 @@ fn a_post_may_ask_to_continue() {
     poller.posts.wire.send(b"4x");
     poller.posts.answer().assert(200, "ok");
     peer.assert_text("x");
+}
+
+#[test]
+fn a_body_that_is_refused_before_it_was_sent_is_not_asked_for() {
+    let more = "[[routes]]\npath = \"/feed/\"\ndialect = \"longpoll\"\nupstream = \"b\"\n";
+    let setup = Setup { sections: more.to_owned(), ..Setup::new() };
+    let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+    let (poller, _peer) = world.poller();
+    let unknown = format!("{POLLING}&sid=nobody");
+    for (target, len, status) in
+        [(unknown.as_str(), 2, 400), (&poller.target(), 10_000_001, 413), ("/feed/nobody", 2, 404)]
+    {
+        // Not by way of a translator, which asks by itself.
+        let mut client = Client::connect(world.target.public);
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        client.wire.send(head.as_bytes());
+        let deadline = std::time::Instant::now() + crate::support::SOON;
+        let head = client.wire.take_until(b"\r\n\r\n", deadline).unwrap();
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{target}: {head}");
+        assert!(head.contains("connection: close"), "what comes now is no body: {head}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::message::{self, Asked};
 use super::progress::{Progress, Watched};
 use super::streams::Starts;
-use crate::client_body::ClientBody;
+use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
 use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
 use crate::limited::Limited;
@@ -58,7 +58,11 @@ where
         let patience = Patience::new(STALL_TIMEOUT);
         let progress = Progress::new(patience.clone(), self.starts.behind());
         self.starts.expect(Arc::clone(&progress));
-        let (request, asked) = message::read(request.map(ClientBody::from), || Progress::terms(&progress));
+        let mut request = request.map(ClientBody::from);
+        if let Some(unasked) = Unasked::of(request.headers()) {
+            request = request.map(|body| body.marked(Arc::new(Mark::new(Some(unasked)))));
+        }
+        let (request, asked) = message::read(request, || Progress::terms(&progress));
         if self.starts.count() >= self.limits.connection_requests {
             self.starts.note_last();
         }

@@ -70,11 +70,20 @@ pub fn respond(reply: Reply) -> Response {
     response
 }
 
-/// Reads the rest of a refused request's body and discards it.
+/// Reads the rest of a refused request's body and discards it, unless its client waits to be asked for it: that has sent
+/// nothing, and the connection ends behind the response.
 ///
 /// Closing a connection with unread bytes would reset it, and the reset can overtake the response: a proxy in front
 /// then turns a 413 into a 502.
-pub fn discard(mut body: InBody, tracker: &TaskTracker) {
+pub fn discard(body: InBody, tracker: &TaskTracker) {
+    if !body.is_unasked() {
+        skip(body, tracker);
+    }
+}
+
+/// Reads a body that means nothing, such as that of a poll, also if its client has to be asked for it: the connection goes
+/// on.
+pub fn skip(mut body: InBody, tracker: &TaskTracker) {
     if body.is_end_stream() {
         return;
     }

@@ -43,7 +43,7 @@ impl Driver {
                 self.info.meter.upgrade(UpgradeOutcome::Done);
                 self.info.meter.session_moved();
                 if let Some(link) = &mut self.link {
-                    link.handle_transport("websocket");
+                    link.handle_transport(Transport::WebSocket);
                 }
             }
             Event::CloseSocket(end, closing) => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::frame::{Accepted, ById, Denied, Frame, Held, Hello, Id, Open};
 use super::stream::{Stage, Stream, TOO_LARGE, Terms};
 use crate::budget::Budget;
-use crate::packet::{Closing, Message};
+use crate::packet::{Closing, Message, Transport};
 
 /// Which side of the connection this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -202,7 +202,7 @@ impl Line {
     }
 
     /// Tells the other side that a client moved.
-    pub fn move_to(&mut self, id: Id, transport: &'static str) {
+    pub fn move_to(&mut self, id: Id, transport: Transport) {
         if let Some(stream) = self.sessions.get_mut(&id).filter(|stream| stream.is_open()) {
             stream.transport = Some(transport);
             self.queue(id);

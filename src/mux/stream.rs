@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::frame::{Accepted, Ack, Frame, Held, Id, Open, Violation};
 use crate::budget::Charge;
-use crate::packet::{Closing, Message};
+use crate::packet::{Closing, Message, Transport};
 use crate::window::Window;
 
 /// The terms that apply to all sessions of a line.
@@ -20,6 +20,13 @@ pub(super) struct Terms {
     pub(super) keeps: bool,
     /// Whether the other side understands close packets.
     pub(super) close_packets: bool,
+}
+
+impl Terms {
+    /// Returns how much may be sent before anything was acknowledged.
+    const fn limit(&self) -> u64 {
+        if self.credit { self.granted } else { NO_LIMIT }
+    }
 }
 
 /// The state of a session's opening.
@@ -47,7 +54,7 @@ pub(super) struct Stream {
     /// Whether it is queued to write something.
     pub(super) queued: bool,
     /// The transport that the other side must be told.
-    pub(super) transport: Option<&'static str>,
+    pub(super) transport: Option<Transport>,
     /// Our `x`, and whether it was written. Boxed because most sessions have none, for most of their lives.
     pub(super) closing: Option<Box<Closing>>,
     pub(super) close_written: bool,
@@ -72,8 +79,9 @@ struct Outgoing {
     kept_bytes: u64,
     /// Payload bytes of all messages ever taken.
     bytes: u64,
-    /// Messages may be taken while `bytes` is below this.
-    limit: Option<u64>,
+    /// Messages may be taken while `bytes` is below this; [`NO_LIMIT`] if the other side uses no credit. A number, as an option
+    /// would take more room in each session.
+    limit: u64,
 }
 
 #[derive(Debug)]
@@ -108,7 +116,7 @@ impl Stream {
                 window: Window::with_capacity(0),
                 kept_bytes: 0,
                 bytes: 0,
-                limit: terms.credit.then_some(terms.granted),
+                limit: terms.limit(),
             },
             incoming: Incoming {
                 waiting: VecDeque::new(),
@@ -138,7 +146,7 @@ impl Stream {
 
     /// Applies a hello that came after the session's beginning.
     pub(super) fn regrant(&mut self, terms: &Terms) {
-        self.outgoing.limit = terms.credit.then_some(terms.granted);
+        self.outgoing.limit = terms.limit();
     }
 
     /// Returns whether both sides have said `x`.
@@ -150,7 +158,7 @@ impl Stream {
     pub(super) fn has_room(&self, terms: &Terms) -> bool {
         let out = &self.outgoing;
         self.is_open()
-            && out.limit.is_none_or(|limit| out.bytes < limit)
+            && out.bytes < out.limit
             && out.kept_bytes < terms.window
             && out.window.len() < MESSAGES_MAX
     }
@@ -197,8 +205,8 @@ impl Stream {
                 self.count();
                 return Some(Frame::Message(id, seq, message));
             }
-            if let Some(word) = self.transport.take() {
-                return Some(Frame::Transport(id, word.to_owned()));
+            if let Some(transport) = self.transport.take() {
+                return Some(Frame::Transport(id, transport.word().to_owned()));
             }
         }
         let closing = self.closing.as_deref().filter(|_| !self.close_written)?;
@@ -295,9 +303,7 @@ impl Stream {
             return Err(Violation("what was never sent is acknowledged"));
         }
         out.forget_through(seq);
-        if let Some(ours) = &mut out.limit {
-            *ours = limit.max(*ours);
-        }
+        out.limit = limit.max(out.limit);
         self.count();
         Ok(())
     }
@@ -308,7 +314,8 @@ impl Stream {
             return Err(Violation("what was acknowledged is asked for again"));
         }
         // The latest hellos decide whether there is credit.
-        self.outgoing.limit = terms.credit.then(|| self.outgoing.limit.unwrap_or_default());
+        let before = Some(self.outgoing.limit).filter(|&limit| limit != NO_LIMIT);
+        self.outgoing.limit = if terms.credit { before.unwrap_or_default() } else { NO_LIMIT };
         self.acknowledge(seq, limit)?;
         self.outgoing.window.rewind(seq);
         self.close_written = false;
@@ -349,6 +356,8 @@ fn buffered(messages: usize, bytes: u64) -> usize {
 
 /// A message is larger than its receiver accepts.
 pub(super) const TOO_LARGE: Closing = Closing::new(1009, "message too large");
+/// No number of bytes reaches it.
+const NO_LIMIT: u64 = u64::MAX;
 /// A message was sent at or beyond the limit.
 const OVER_CREDIT: Closing = Closing::new(1008, "over its credit");
 /// What a message takes besides its payload.

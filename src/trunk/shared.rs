@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::mux::{Accepted, ById, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
-use crate::packet::{Closing, Message};
+use crate::packet::{Closing, Message, Transport};
 
 /// A line with its sessions' wakers. Sessions and the [pump](super::Pump) share one lock, under which nothing waits.
 pub struct Trunk {
@@ -160,7 +160,7 @@ impl Trunk {
     }
 
     /// Tells the other side that the session's client moved to another transport.
-    pub(crate) fn move_to(&self, id: Id, transport: &'static str) {
+    pub(crate) fn move_to(&self, id: Id, transport: Transport) {
         let mut state = self.lock();
         state.line.move_to(id, transport);
         state.wake_pump();

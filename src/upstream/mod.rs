@@ -313,7 +313,7 @@ pub trait Link: Send {
     fn set_stall_timeout(&mut self, _limit: Duration) {}
 
     /// Notes that the client moved to another transport; for information only.
-    fn handle_transport(&mut self, _transport: &'static str) {}
+    fn handle_transport(&mut self, _transport: Transport) {}
 
     /// Closes the link and flushes. Ready when nothing more can be done, with the number of messages of the backend
     /// that crossed the close and were lost. It is called again with the same closing until it is ready; the driver

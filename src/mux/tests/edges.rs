@@ -1,6 +1,7 @@
 //! Where two rules meet: what is sent first, what crosses with an end, and exact counts.
 
 use super::*;
+use crate::packet::Transport;
 
 fn all(line: &mut Line) -> Vec<Frame> {
     std::iter::from_fn(|| line.poll()).collect()
@@ -45,7 +46,7 @@ fn nothing_follows_an_x() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
     proxy.close(id, Closing::default());
     assert_eq!(all(&mut proxy), [Frame::Close(id, 0, Closing::default())]);
-    proxy.move_to(id, "websocket");
+    proxy.move_to(id, Transport::WebSocket);
     assert_eq!(all(&mut proxy), []);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::mux::{Id, Notice};
-use crate::packet::{Closing, Message};
+use crate::packet::{Closing, Message, Transport};
 use crate::trunk::{Over, Trunk};
 use crate::upstream::address::Place;
 use crate::upstream::{Link, LinkError, LinkEvent};
@@ -59,7 +59,7 @@ impl Link for MuxLink {
     /// Does nothing: a session that is not read uses up its credit, which says as much.
     fn keep_alive(&mut self) {}
 
-    fn handle_transport(&mut self, transport: &'static str) {
+    fn handle_transport(&mut self, transport: Transport) {
         self.trunk.move_to(self.id, transport);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use crate::packet::{Closing, Message, Text};
+use crate::packet::{Closing, Message, Text, Transport};
 use crate::socketio::{Out, Translator};
 use crate::throttle::Throttle;
 use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
@@ -201,7 +201,7 @@ impl Link for TranslatedLink {
         self.inner.keep_alive();
     }
 
-    fn handle_transport(&mut self, transport: &'static str) {
+    fn handle_transport(&mut self, transport: Transport) {
         self.inner.handle_transport(transport);
     }
 

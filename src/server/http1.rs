@@ -48,29 +48,34 @@ use crate::limited::Limit;
 pub(super) struct Http<S: Serve> {
     settings: Arc<Http1Settings>,
     service: S,
-    /// The current call, while hyper has the socket.
-    shared: Option<SharedCall<S>>,
     raw_headers: RawHeaders,
-    /// What hyper has on its way out.
-    unflushed: Option<Unflushed>,
+    /// Boxed because most connections never have any, and each would reserve room for it.
+    attached: Option<Box<Attached<S>>>,
     stage: Stage<S>,
     /// Fires when a connection may have waited long enough to leave hyper, or to be ended; not reset by requests that are
     /// answered earlier.
     rest_timer: Option<Pin<Box<Sleep>>>,
-    /// When the connection became idle outside hyper.
-    idle_since: Instant,
-    /// How many responses there were when the timer was last set for an idle connection.
-    answers: u32,
-    /// Since when the header of a request comes in that hyper reads, and how many responses there were before it.
-    header_since: Option<(u32, Instant)>,
-    /// Whether a body was being read for a request that was answered before.
-    had_body: bool,
-    /// When the connection has served enough.
-    last: Last,
+    /// What is left of [`Last`]: the two parts are apart, so that the flags below take no room.
+    last_from: Instant,
+    answers_left: u32,
     /// The connection closes behind the current response.
     is_last: bool,
     /// The next response says that the connection closes.
     is_leaving: bool,
+}
+
+/// What is known of a connection while hyper has the socket.
+struct Attached<S: Serve> {
+    /// The current call.
+    shared: SharedCall<S>,
+    /// What hyper has on its way out.
+    unflushed: Unflushed,
+    /// How many responses there were when the timer was last set for an idle connection.
+    answers: u32,
+    /// Since when the header of a request comes in, and how many responses there were before it.
+    header_since: Option<(u32, Instant)>,
+    /// Whether a body was being read for a request that was answered before.
+    had_body: bool,
 }
 
 enum Stage<S: Serve> {
@@ -98,24 +103,25 @@ impl<S: Serve> Http<S> {
         raw_headers: RawHeaders,
     ) -> Self {
         let stage = Stage::Idle(Idle::new(duplex.into()));
-        let (now, limits) = (Instant::now(), settings.limits);
-        let last = Last { answers: limits.connection_requests, from: now + limits.connection_lifetime };
+        let limits = settings.limits;
+        let last_from = Instant::now() + limits.connection_lifetime;
         Self {
             settings,
             service,
-            shared: None,
             raw_headers,
-            unflushed: None,
+            attached: None,
             stage,
             rest_timer: None,
-            idle_since: now,
-            answers: 0,
-            header_since: None,
-            had_body: false,
-            last,
+            last_from,
+            answers_left: limits.connection_requests,
             is_last: false,
             is_leaving: false,
         }
+    }
+
+    /// Returns when the connection has served enough.
+    const fn last(&self) -> Last {
+        Last { answers: self.answers_left, from: self.last_from }
     }
 
     /// Does what a stage of the server means for its connections.
@@ -124,8 +130,8 @@ impl<S: Serve> Http<S> {
             EndingStage::Serving | EndingStage::Moving => {}
             EndingStage::Leaving => {
                 self.is_leaving = true;
-                if let Some(shared) = &self.shared {
-                    shared.close_behind_answer();
+                if let Some(attached) = &self.attached {
+                    attached.shared.close_behind_answer();
                 }
             }
             EndingStage::Ending | EndingStage::Cut => self.end(),
@@ -146,7 +152,7 @@ impl<S: Serve> Http<S> {
 
     /// Returns whether everything that hyper has written is flushed.
     fn is_flushed(&self) -> bool {
-        self.unflushed.as_ref().is_none_or(|unflushed| !unflushed.get())
+        self.attached.as_ref().is_none_or(|attached| !attached.unflushed.get())
     }
 
     /// Returns whether nothing happens but that the next request is waited for. Its beginning must be certain.
@@ -159,16 +165,15 @@ impl<S: Serve> Http<S> {
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
-        self.unflushed = None;
-        let answers = self.shared.take().map_or(0, |shared| shared.answers());
-        self.last.answers = self.last.answers.saturating_sub(answers);
-        self.stage = Stage::Idle(Idle::new(parts.io.into_inner().into_outside()));
+        let answers = self.attached.take().map_or(0, |attached| attached.shared.answers());
+        self.answers_left = self.answers_left.saturating_sub(answers);
+        let now = Instant::now();
+        let since = now.checked_sub(self.settings.waits.rest_after).unwrap_or(now);
+        self.stage = Stage::Idle(Idle::since(since, parts.io.into_inner().into_outside()));
         if !parts.read_buf.is_empty() {
             // Nothing was read since the last request, so this would be a part of it.
-            return self.end_idle();
+            self.end_idle();
         }
-        let now = Instant::now();
-        self.idle_since = now.checked_sub(self.settings.waits.rest_after).unwrap_or(now);
     }
 
     /// Goes on with an idle connection outside hyper: its next request begins, or it ends.
@@ -176,7 +181,7 @@ impl<S: Serve> Http<S> {
         let Stage::Idle(idle) = &mut self.stage else { return Poll::Ready(Ok(())) };
         match idle.poll_next(cx, &self.settings.limits)? {
             Poll::Ready(Next::Request(request)) => {
-                self.last.answers = self.last.answers.saturating_sub(1);
+                self.answers_left = self.answers_left.saturating_sub(1);
                 if let Stage::Idle(idle) = std::mem::replace(&mut self.stage, Stage::Over) {
                     self.stage = Stage::Waiting(idle.call(request, &mut self.service, &self.raw_headers));
                 }
@@ -204,7 +209,7 @@ impl<S: Serve> Http<S> {
     /// Begins to write the response to a request that waited, or has hyper do it.
     fn answer(&mut self, answer: Answer<S>) {
         let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        self.is_leaving |= self.last.answers == 0 || Instant::now() >= self.last.from;
+        self.is_leaving |= self.answers_left == 0 || Instant::now() >= self.last_from;
         let (idle, answer) = match answer {
             Ok(response) if !self.is_last && !self.is_leaving => match waiting.answer(response) {
                 Begun::Here(answering) => {
@@ -225,7 +230,6 @@ impl<S: Serve> Http<S> {
             return self.pending();
         }
         if let Stage::Answering(answering) = std::mem::replace(&mut self.stage, Stage::Over) {
-            self.idle_since = Instant::now();
             self.stage = Stage::Idle(answering.into_idle());
         }
         if self.is_last {
@@ -245,16 +249,16 @@ impl<S: Serve> Http<S> {
     fn attach(&mut self, io: Outside) -> &SharedCall<S> {
         let (raw_headers, unflushed) = (self.raw_headers.clone(), Unflushed::default());
         let io = Tracked::new(io, unflushed.clone(), raw_headers.clone());
-        self.unflushed = Some(unflushed.clone());
         let (service, limits) = (self.service.clone(), self.settings.limits);
-        let (caller, shared) = Caller::new(service, raw_headers, unflushed, limits, self.last);
+        let (caller, shared) = Caller::new(service, raw_headers, unflushed.clone(), limits, self.last());
         if self.is_leaving {
             shared.close_behind_answer();
         }
         let connection = self.settings.builder.serve_connection(TokioIo::new(io), caller);
         self.stage = Stage::Inside(Box::new(connection));
-        (self.rest_timer, self.header_since, self.had_body) = (None, None, false);
-        self.shared.insert(shared)
+        self.rest_timer = None;
+        let attached = Attached { shared, unflushed, answers: 0, header_since: None, had_body: false };
+        &self.attached.insert(Box::new(attached)).shared
     }
 
     /// Ends an idle connection, as hyper does it.
@@ -267,21 +271,20 @@ impl<S: Serve> Http<S> {
 
     /// Takes hyper's connection apart around the one request that it waits for.
     fn detach_hyper(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
+        let Some(Attached { shared, .. }) = self.attached.take().map(|attached| *attached) else { return };
         let Some(call) = shared.take() else { return };
         // With the response that this request will have.
-        self.last.answers = self.last.answers.saturating_sub(shared.answers() + 1);
+        self.answers_left = self.answers_left.saturating_sub(shared.answers() + 1);
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.raw_headers.rest();
-        self.unflushed = None;
         // Copied, because the buffer is hyper's.
         let io = parts.io.into_inner().into_outside().behind(Bytes::copy_from_slice(&parts.read_buf));
         self.stage = Stage::Waiting(Waiting::after_hyper(call, io));
     }
 
     fn status(&self) -> CallStatus {
-        self.shared.as_ref().map_or(CallStatus::Busy, SharedCall::status)
+        self.attached.as_ref().map_or(CallStatus::Busy, |attached| attached.shared.status())
     }
 
     fn allow_upgrade(&mut self) {
@@ -322,7 +325,7 @@ impl<S: Serve> Http<S> {
     fn reattach_hyper(&mut self, Idle { io, .. }: Idle, answer: Answer<S>) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
         // Its request was counted already.
-        self.last.answers = self.last.answers.saturating_add(1);
+        self.answers_left = self.answers_left.saturating_add(1);
         self.attach(io.behind(stand_in)).answer_next(answer);
     }
 }
@@ -350,7 +353,8 @@ impl<S: Serve> Future for Http<S> {
                             this.detach_hyper();
                         }
                         CallStatus::Between(answers) if this.is_idle() => {
-                            if this.header_since.take().is_some() {
+                            let attached = this.attached.as_mut();
+                            if attached.is_some_and(|attached| attached.header_since.take().is_some()) {
                                 this.rest_timer = None;
                             }
                             ready!(this.poll_idle_rest(cx, answers));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use tokio::io::ReadBuf;
+use tokio::time::Instant;
 
 use super::super::caller::{Answer, BoxError, Call, Serve};
 use super::super::connection_limits::ConnectionLimits;
@@ -20,6 +21,8 @@ use crate::duplex::{Outside, RawHeaders};
 /// A connection that waits for its client's next request.
 pub(super) struct Idle {
     pub(super) io: Outside,
+    /// When it began to wait.
+    pub(super) since: Instant,
     /// Whether it has waited for long, and has nothing to remember for its next request.
     pub(super) may_rest: bool,
 }
@@ -67,8 +70,13 @@ enum Writing<B: Body> {
 }
 
 impl Idle {
-    pub(super) const fn new(io: Outside) -> Self {
-        Self { io, may_rest: false }
+    pub(super) fn new(io: Outside) -> Self {
+        Self::since(Instant::now(), io)
+    }
+
+    /// Creates one that has waited since then.
+    pub(super) const fn since(since: Instant, io: Outside) -> Self {
+        Self { io, since, may_rest: false }
     }
 
     /// Reads the next request. One for hyper stays unread, as does one that exceeds a limit: hyper refuses it.

@@ -21,25 +21,24 @@ impl<S: Serve> Http<S> {
     pub(super) fn poll_idle_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Waits { rest_after, idle_timeout } = self.settings.waits;
         let soon = (REST_FACTOR * rest_after).min(idle_timeout);
+        let Stage::Idle(idle) = &mut self.stage else { return Poll::Pending };
         let timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep(soon)));
         loop {
             ready!(timer.as_mut().poll(cx));
-            let (now, end) = (Instant::now(), self.idle_since + idle_timeout);
+            let (now, end) = (Instant::now(), idle.since + idle_timeout);
             if now >= end {
                 return Poll::Ready(());
             }
-            let rests_at = self.idle_since + soon;
-            if let Stage::Idle(idle) = &mut self.stage {
-                // Otherwise it must be remembered that it is not certain where requests begin.
-                idle.may_rest = now >= rests_at && self.raw_headers.is_between_requests();
-            }
+            let rests_at = idle.since + soon;
+            // Otherwise it must be remembered that it is not certain where requests begin.
+            idle.may_rest = now >= rests_at && self.raw_headers.is_between_requests();
             timer.as_mut().reset(if now >= rests_at { end } else { rests_at });
         }
     }
 
     /// Goes on with what the connection has left to serve.
     pub(in crate::server) const fn go_on(&mut self, last: Last) {
-        self.last = last;
+        (self.answers_left, self.last_from) = (last.answers, last.from);
     }
 
     /// Returns what is left of the connection if it may rest; then this is over.
@@ -49,7 +48,7 @@ impl<S: Serve> Http<S> {
         }
         let end = self.rest_timer.take()?;
         let Stage::Idle(idle) = std::mem::replace(&mut self.stage, Stage::Over) else { return None };
-        Some(Resting::new(Arc::clone(&self.settings), self.last, idle.io.into_inner(), end))
+        Some(Resting::new(Arc::clone(&self.settings), self.last(), idle.io.into_inner(), end))
     }
 }
 

@@ -6,34 +6,33 @@ use tokio::time::Instant;
 
 use super::refusing::Refusing;
 use super::{Http, Stage};
-use crate::duplex::Unflushed;
 use crate::limited::Limit;
-use crate::server::caller::{BoxError, Serve, SharedCall};
+use crate::server::caller::{BoxError, Serve};
 use crate::server::connection_limits::Exceeded;
 
 impl<S: Serve> Http<S> {
     /// Ready when a request's header that hyper reads has taken too long. Hyper's own timeout covers the wait before its
     /// first byte, too.
     pub(super) fn poll_slow_header(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(shared) = &self.shared else { return Poll::Pending };
+        let Some(attached) = &mut self.attached else { return Poll::Pending };
         // What is read while a body is held, or was until now, may belong to it.
-        let has_body = shared.is_body_held();
-        if std::mem::replace(&mut self.had_body, has_body) || has_body {
+        let has_body = attached.shared.is_body_held();
+        if std::mem::replace(&mut attached.had_body, has_body) || has_body {
             self.raw_headers.forget();
         }
-        if !self.is_done() || !self.raw_headers.has_begun() {
-            self.header_since = None;
+        if !attached.unflushed.is_done() || !self.raw_headers.has_begun() {
+            attached.header_since = None;
             return Poll::Pending;
         }
-        let answers = shared.answers();
-        let begun = self.header_since.filter(|(before, _)| *before == answers);
-        let (_, since) = *self.header_since.insert(begun.unwrap_or_else(|| (answers, Instant::now())));
+        let answers = attached.shared.answers();
+        let begun = attached.header_since.filter(|(before, _)| *before == answers);
+        let (_, since) = *attached.header_since.insert(begun.unwrap_or_else(|| (answers, Instant::now())));
         self.poll_due(cx, since + self.settings.limits.header_timeout)
     }
 
     /// Returns whether hyper has nothing on its way out.
     pub(super) fn is_done(&self) -> bool {
-        self.unflushed.as_ref().is_none_or(Unflushed::is_done)
+        self.attached.as_ref().is_none_or(|attached| attached.unflushed.is_done())
     }
 
     /// Takes the stream from hyper, to refuse a header that takes too long.
@@ -54,7 +53,7 @@ impl<S: Serve> Http<S> {
 
     /// Returns what the end of hyper's connection means.
     pub(super) fn ended(&self, ended: hyper::Result<()>) -> Result<(), BoxError> {
-        let refused = self.shared.as_ref().and_then(SharedCall::exceeded);
+        let refused = self.attached.as_ref().and_then(|attached| attached.shared.exceeded());
         let exceeded = match &ended {
             Err(error) if error.is_parse_too_large() => Some(Limit::HeaderMax),
             Ok(()) | Err(_) => refused,

@@ -32,16 +32,17 @@ impl<S: Serve> Http<S> {
 
     /// Ready when the connection has been idle for long enough, or for up to twice as long, with so many responses.
     pub(super) fn poll_idle_rest(&mut self, cx: &mut Context<'_>, answers: u32) -> Poll<()> {
+        let Some(attached) = &mut self.attached else { return Poll::Pending };
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| {
-                self.answers = answers;
+                attached.answers = answers;
                 Box::pin(sleep(self.settings.waits.rest_after))
             });
             ready!(rest_timer.as_mut().poll(cx));
-            if self.answers == answers {
+            if attached.answers == answers {
                 return Poll::Ready(());
             }
-            self.answers = answers;
+            attached.answers = answers;
             rest_timer.as_mut().reset(Instant::now() + self.settings.waits.rest_after);
         }
     }

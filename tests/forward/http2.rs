@@ -1,6 +1,7 @@
 //! Forwarded HTTP whose clients speak HTTP/2 (RFC 9113): the same to the backend, which knows HTTP/1.1 alone.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::site::{Plan, Site, ok};
-use crate::support::SOON;
+use crate::support::{SOON, eventually, metrics};
 
 type Body = BoxBody<Bytes, Infallible>;
 type Answer = (http::response::Parts, Result<(Bytes, Option<HeaderMap>), hyper::Error>);
@@ -229,6 +230,56 @@ fn a_body_that_waits_for_a_100_crosses_once_the_backend_wants_it() {
     assert_eq!(line.body(4), b"body");
     line.reply(&ok("taken"));
     assert_body(&client.answer(waiting), 200, "taken");
+}
+
+/// Returns a request whose body comes in pieces of ten bytes, without end.
+fn endless() -> Request<Body> {
+    let pieces = stream::unfold((), |()| async {
+        // Steadily, however slowly.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some((Ok(Frame::data(Bytes::from_static(b"ten bytes."))), ()))
+    });
+    request(Method::POST, StreamBody::new(pieces).boxed())
+}
+
+#[test]
+fn a_body_over_a_limit_costs_its_stream_and_not_its_connection() {
+    for (line, limit, status) in
+        [("body_timeout = \"400ms\"", "body_timeout", 408), ("max_body = 100", "max_body", 413)]
+    {
+        let site = Site::with(&plan().route(line));
+        let client = Client::connect(&site);
+        let waiting = client.send(endless());
+        let mut refused = site.accept();
+        refused.request();
+        assert_eq!(client.answer(waiting).0.status, status, "{limit}");
+        refused.assert_ends();
+        let label = format!("limit=\"{limit}\"");
+        let is_counted =
+            || metrics::has_counted(site.target.admin, "polliwog_limited_total", &[label.as_str()]);
+        eventually(is_counted, || format!("{limit} is counted"));
+        // Other requests of the connection are served on.
+        let waiting = client.send(get());
+        let mut line = site.accept();
+        line.request();
+        line.reply(&ok("next"));
+        assert_body(&client.answer(waiting), 200, "next");
+    }
+}
+
+#[test]
+fn requests_beyond_a_line_get_a_503_each_and_their_connection_goes_on() {
+    let site = Site::with(&plan().route("max_requests = 1\nqueue = 0"));
+    let client = Client::connect(&site);
+    let first = client.send(get());
+    let mut line = site.accept();
+    line.request();
+    for _ in 0..3 {
+        let (head, _) = client.answer(client.send(get()));
+        assert_eq!((head.status.as_u16(), head.headers.contains_key("retry-after")), (503, true));
+    }
+    line.reply(&ok("first"));
+    assert_body(&client.answer(first), 200, "first");
 }
 
 #[test]

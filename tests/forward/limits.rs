@@ -177,6 +177,35 @@ fn a_body_that_takes_too_long_gets_a_408_however_steadily_it_comes() {
 }
 
 #[test]
+fn a_body_that_trickles_gets_a_408_after_ten_seconds_and_one_at_the_rate_goes_on() {
+    let site = routed("min_body_rate = 1000");
+    let begin = || {
+        let mut client = site.client();
+        client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+        let mut line = site.accept();
+        line.request();
+        (client, line)
+    };
+    let ((mut slow, slow_line), (mut steady, mut steady_line)) = (begin(), begin());
+    let start = Instant::now();
+    let mut sent = 0;
+    // Ten times the rate, or as much of that as the machine allows, and a hundredth of it.
+    while slow.wire.fill(Instant::now() + ms(100)) == Fill::Quiet {
+        slow.wire.send(b"x");
+        steady.wire.send(&[b'x'; 1000]);
+        sent += 1000;
+    }
+    let took = start.elapsed();
+    assert!(took >= ms(9_000) && took < ms(40_000), "{took:?}");
+    assert_eq!(slow.answer().status, 408);
+    drop(slow_line);
+    assert_told(&site, "min_body_rate");
+    assert_eq!(steady_line.body(sent).len(), sent);
+    steady_line.reply(&ok("still there"));
+    steady.answer().assert(200, "still there");
+}
+
+#[test]
 fn requests_of_a_route_wait_in_line_and_beyond_it_get_a_503() {
     for upstream in [false, true] {
         let lines = "max_requests = 1\nqueue = 1\nqueue_timeout = \"20s\"";

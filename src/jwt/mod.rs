@@ -10,7 +10,8 @@ mod keys;
 #[cfg(not(feature = "jwt"))]
 #[path = "not_built.rs"]
 mod keys;
-#[cfg(all(test, feature = "jwt"))]
+#[cfg(test)]
+#[cfg(feature = "jwt")]
 mod tests;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub struct Rules {
 }
 
 /// Why a token lets nobody in.
+#[cfg_attr(not(feature = "jwt"), expect(dead_code, reason = "without keys nothing is judged"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Invalid {
     /// It cannot be read.
@@ -58,6 +60,7 @@ pub enum Invalid {
 }
 
 /// Why a set of keys is useless.
+#[cfg_attr(not(feature = "jwt"), expect(dead_code, reason = "without keys nothing is judged"))]
 #[derive(Debug, thiserror::Error)]
 pub enum NoKeys {
     /// It is no set (RFC 7517, section 5).

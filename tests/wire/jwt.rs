@@ -117,7 +117,7 @@ fn with(target: &str, query: &str) -> String {
 }
 
 const WAYS: [&str; 8] = ["polling", "websocket", "xhr", "framed", "longpoll", "relayed", "http", "tunnel"];
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn nobody_comes_in_without_a_valid_token_whichever_way() {
@@ -221,7 +221,8 @@ fn sessions_and_tunnels_end_when_their_token_expires() {
     let xhring = world.accept();
     let upgrade = [("Upgrade", "echo"), ("Connection", "upgrade"), headers[0]];
     let mut tunnel = world.http();
-    assert_eq!(tunnel.request("GET", "/http/tunnel", &upgrade, b"").status, 101);
+    // An HTTP/2 CONNECT gets a 200.
+    assert!([101, 200].contains(&tunnel.request("GET", "/http/tunnel", &upgrade, b"").status));
 
     let late = SOON * 3;
     let ended = poll.answer_within(late).expect("a parked poll is answered");

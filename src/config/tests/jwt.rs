@@ -1,8 +1,11 @@
 //! `[routes.jwt]`.
 
 use super::*;
+#[cfg(feature = "jwt")]
 use crate::jwt::Rules;
-use crate::service::{JwtSettings, KeySettings, TokenFrom};
+use crate::service::JwtSettings;
+#[cfg(feature = "jwt")]
+use crate::service::{KeySettings, TokenFrom};
 
 fn jwt(line: &str) -> Result<JwtSettings, String> {
     let text = GOOD.replacen("[[routes]]\n", &format!("[[routes]]\njwt = {line}\n"), 1);

@@ -41,7 +41,11 @@ impl Proxies {
         let (publics, admins) = ([a, b, demux], vec![free(), free(), free()]);
         // Of a connection that many share, each cut concerns many.
         let odds = Odds { percent: 100, bits: 18 };
-        let to = |target, hop, number| lead_to(target, hop, number, odds, Arc::clone(schedule));
+        let to = |target, hop, number| {
+            let (cuts, counts) = (Arc::clone(schedule), Arc::clone(schedule));
+            let cut = move |connection| cuts.cut(hop, number, connection, odds);
+            lead_to(target, cut, move || counts.note(hop))
+        };
         let (shared_a, shared_b) = (to(demux, Hop::Shared, 0).await, to(demux, Hop::Shared, 1).await);
         let (a_to_b, b_to_a) = (to(peer_b, Hop::Nodes, 0).await, to(peer_a, Hop::Nodes, 1).await);
         let node = |public, listen, peers: [SocketAddr; 2], shared| {

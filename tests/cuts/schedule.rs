@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::random::Random;
+use crate::relay::{Counts, Cut, Manner};
 
 /// Which two sides a connection is between.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,30 +29,6 @@ impl Hop {
             Self::Nodes => "nodes",
         }
     }
-}
-
-/// Where a connection is cut.
-#[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    /// Whether the bytes are counted that the side receives which connected (or the test's end of it), or those that it sends.
-    pub(crate) counts: Counts,
-    /// How many of them pass before the cut.
-    pub(crate) after: u64,
-    pub(crate) manner: Manner,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Counts {
-    Received,
-    Sent,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Manner {
-    /// Both ends get a reset.
-    Reset,
-    /// Both ends get an end of the stream.
-    Close,
 }
 
 /// The cuts of a run, and how many of them have happened.

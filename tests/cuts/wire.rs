@@ -3,14 +3,13 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::schedule::{Counts, Cut, Hop, Manner, Schedule};
+use crate::relay::{Counts, Cut, Manner, reset};
+use crate::schedule::{Hop, Schedule};
 
 /// The connection has ended, or was cut.
 #[derive(Clone, Copy, Debug)]
@@ -122,13 +121,6 @@ impl Wire {
         }
         self.stream = None;
         true
-    }
-}
-
-/// Makes the end of a stream a reset.
-pub(crate) fn reset(stream: Option<&TcpStream>) {
-    if let Some(stream) = stream {
-        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
 }
 

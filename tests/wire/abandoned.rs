@@ -15,9 +15,9 @@ use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Script, Setup, World, is_so_within, metrics};
 
 /// How a client begins a session, and with which setup.
-type Way = (&'static str, fn() -> Setup, fn(usize) -> String);
+pub(crate) type Way = (&'static str, fn() -> Setup, fn(usize) -> String);
 
-const WAYS: [Way; 6] = [
+pub(crate) const WAYS: [Way; 6] = [
     ("Engine.IO, polling", engine, |_| head("GET", POLLING, &[])),
     ("Engine.IO, WebSocket", engine, |_| head("GET", WEBSOCKET, &HANDSHAKE)),
     ("Engine.IO, relayed", || engine().relayed(), |_| head("GET", WEBSOCKET, &HANDSHAKE)),

@@ -50,6 +50,7 @@ mod limits;
 mod listeners;
 mod longpoll;
 mod names;
+mod network;
 mod nodes;
 mod nodes_tls;
 mod one_connection;
@@ -63,6 +64,8 @@ mod rates;
 mod readiness;
 mod refusals;
 mod relay;
+#[path = "../cuts/relay.rs"]
+mod relay_with_faults;
 mod reload;
 mod shortage;
 mod silence;

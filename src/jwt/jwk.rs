@@ -45,7 +45,7 @@ impl Jwk {
     }
 }
 
-/// Returns whether a name is this algorithm's. RFC 9864 has a new one for EdDSA with this curve.
+/// Returns whether a name is this algorithm's. RFC 9864 has a new one for `EdDSA` with this curve.
 fn is_named(name: &Value, algorithm: Algorithm) -> bool {
     name.as_str().is_some_and(|name| {
         name.parse() == Ok(algorithm) || (name == "Ed25519" && algorithm == Algorithm::EdDSA)

@@ -45,11 +45,13 @@ impl Keys {
             }
             match decode::<Map<String, Value>>(token, &key.key, &validation(key, rules)) {
                 Ok(data) => return left(&data.claims, rules.leeway, now),
-                Err(error) => match refusal(&error) {
+                Err(error) => {
+                    let refusal = refusal(&error);
                     // Another key may have signed it, perhaps one that is not known yet.
-                    Invalid::Signature if header.kid.is_none() => {}
-                    refusal => why = refusal,
-                },
+                    if refusal != Invalid::Signature || header.kid.is_some() {
+                        why = refusal;
+                    }
+                }
             }
         }
         Err(why)

@@ -195,7 +195,7 @@ mod tests {
         let ring = KeyRing::start(Source::File(path.clone()), TaskTracker::new());
         let first = ring.known().await.unwrap();
         std::fs::write(&path, SETS[1]).unwrap();
-        advance(PAUSE - Duration::from_millis(1)).await;
+        advance(PAUSE.saturating_sub(Duration::from_millis(1))).await;
         assert!(ring.newer(&first).await.is_none(), "too early");
         advance(Duration::from_millis(1)).await;
         let (one, other) = tokio::join!(ring.newer(&first), ring.newer(&first));

@@ -70,7 +70,8 @@ fn zero_is_no_limit_or_is_refused() {
                 &format!("limits.{key}: found 0, expected "),
             );
         } else {
-            lines.push_str(&format!("{key} = 0\n"));
+            lines.push_str(key);
+            lines.push_str(" = 0\n");
         }
     }
     let config = parse(&format!("{lines}{GOOD}"), &[]).unwrap_or_else(|faults| panic!("{faults}"));

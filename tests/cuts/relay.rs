@@ -94,7 +94,7 @@ async fn act(manner: Manner, mut client: TcpStream, mut server: TcpStream) {
         }
         Manner::Close => {}
         // Longer than any test.
-        Manner::Silence => tokio::time::sleep(Duration::from_secs(3600)).await,
+        Manner::Silence => tokio::time::sleep(Duration::from_hours(1)).await,
         Manner::Trickle => {
             let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
             // The first end ends both.

@@ -173,6 +173,7 @@ const AGE: Duration = Duration::from_mins(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
+#[cfg(feature = "jwt")]
 mod tests {
     use tokio::time::advance;
 

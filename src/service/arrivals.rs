@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::auth::{self, Question};
 use super::granted::{self, Granted};
 use super::new_session::MAX_PAYLOAD;
+use super::no_place::NoPlace;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, Unreached};
 use super::session_route::SessionRoute;
@@ -66,13 +67,14 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, 
         route.refusals.note(Reason::Draining);
         return deny(Outcome::Draining, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
     }
-    let admission = match route.place(route.limits.client(client_of(route, &open, &proxy).ip())) {
-        Ok(admission) => admission,
-        Err(refused) => {
-            let mut denied = denied(refused.status(), refused.text());
-            denied.headers.insert(RETRY_AFTER, refused.retry_after());
-            return deny(refused.outcome(), denied);
-        }
+    let deny_place = |refused: NoPlace| {
+        let mut denied = denied(refused.status(), refused.text());
+        denied.headers.insert(RETRY_AFTER, refused.retry_after());
+        deny(refused.outcome(), denied);
+    };
+    let held = match route.count(route.limits.client(client_of(route, &open, &proxy).ip())) {
+        Ok(held) => held,
+        Err(refused) => return deny_place(refused),
     };
     // The other proxy's prefix is not known here; there is none above the root.
     if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
@@ -89,6 +91,10 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, 
             let reason = String::from_utf8_lossy(&body).into_owned();
             return deny(refused.outcome, Denied { status, reason, headers, engine_io: false });
         }
+    };
+    let admission = match route.place(held) {
+        Ok(admission) => admission,
+        Err(refused) => return deny_place(refused),
     };
     // Made first, so that the session is released however this ends.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);

@@ -63,22 +63,9 @@ impl Handshake<'_> {
             let (outcome, response) = self.explain(&**framing, error, kind);
             refused(outcome, response)
         };
-        let admission = match route.admit(&head.headers, &client) {
-            Ok(admission) => admission,
-            Err(Unavailable::Forbidden) => {
-                let reply = framing.refuse(Refusal::Forbidden, kind);
-                return refused(Outcome::Forbidden, polling::respond(reply));
-            }
-            Err(Unavailable::Busy(outcome, mut response)) => {
-                // What comes for a session that is being opened needs no place.
-                if let Some(named) = &named
-                    && named.is_taken(&route.registry, &route.id).await
-                {
-                    return refuse_second(&**framing, kind);
-                }
-                framing.mark(response.headers_mut());
-                return refused(outcome, *response);
-            }
+        let held = match route.admit(&head.headers, &client) {
+            Ok(held) => held,
+            Err(why) => return self.turn_away(why, named.as_ref(), &**framing, kind).await,
         };
         // Checked before the backend is asked, so that no session is opened there for a client that can't have it.
         if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
@@ -87,6 +74,10 @@ impl Handshake<'_> {
         if let Err(denied) = route.authorize(&mut head, &client).await {
             return refused(denied.outcome, polling::respond(denied.reply));
         }
+        let admission = match route.place(held) {
+            Ok(admission) => admission,
+            Err(full) => return self.turn_away(full.into(), named.as_ref(), &**framing, kind).await,
+        };
         if let Some(ask) = ask.take_if(|_| route.settings.session.relay && beginning.may_relay) {
             let path = self.path(&head, &beginning).to_owned();
             return match relay::begin(route, head, path, ask, client, Arc::clone(framing), admission).await {
@@ -149,6 +140,34 @@ impl Handshake<'_> {
             None => session.answer_poll(link, admission, asker).await,
             Some(ask) => session.answer_web_socket(link, admission, ask),
         })
+    }
+
+    /// Returns the response to a client that can't begin a session now.
+    async fn turn_away(
+        &self,
+        why: Unavailable,
+        named: Option<&Named>,
+        framing: &dyn Framing,
+        kind: RequestKind,
+    ) -> Response {
+        let route = self.route;
+        let (outcome, response) = match why {
+            Unavailable::Forbidden => {
+                (Outcome::Forbidden, polling::respond(framing.refuse(Refusal::Forbidden, kind)))
+            }
+            Unavailable::Busy(outcome, mut response) => {
+                // What comes for a session that is being opened needs no place.
+                if let Some(named) = named
+                    && named.is_taken(&route.registry, &route.id).await
+                {
+                    return refuse_second(framing, kind);
+                }
+                framing.mark(response.headers_mut());
+                (outcome, *response)
+            }
+        };
+        route.meter.handshake(outcome);
+        response
     }
 
     /// Lets other nodes find a session under the id of its backend.

@@ -23,7 +23,7 @@ use crate::address::{RemoteAddress, TrustedProxy};
 use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
 use crate::dialect::{Framing, Place};
-use crate::limits::{self, Limits};
+use crate::limits::{self, HeldSession, Limits};
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
@@ -74,6 +74,12 @@ pub(super) enum Unavailable {
     Busy(Outcome, Box<Response>),
 }
 
+impl From<NoPlace> for Unavailable {
+    fn from(refused: NoPlace) -> Self {
+        Self::Busy(refused.outcome(), Box::new(refused.response()))
+    }
+}
+
 impl SessionRoute {
     /// Returns what it takes to refuse a client's address.
     pub(super) const fn refuses_with(&self) -> (&Arc<[TrustedProxy]>, &Meter, &Arc<Refusals>) {
@@ -89,8 +95,8 @@ impl SessionRoute {
         }
     }
 
-    /// Admits one more session of a client.
-    pub(super) fn admit(&self, headers: &HeaderMap, client: &Client) -> Result<Admission, Unavailable> {
+    /// Counts one more session of a client, which has no place yet.
+    pub(super) fn admit(&self, headers: &HeaderMap, client: &Client) -> Result<HeldSession, Unavailable> {
         let busy = |reason, outcome, text| {
             self.refusals.note(reason);
             Unavailable::Busy(outcome, Box::new(unavailable(text)))
@@ -105,19 +111,23 @@ impl SessionRoute {
         if headers.contains_key(onward::X_FORWARDED_FOR) && !client.peer.is_among(&self.trusted_proxies) {
             self.limits.note_untrusted(client.peer);
         }
-        let admitted = self.place(self.limits.client(self.address_of(headers, client)));
-        admitted.map_err(|refused| Unavailable::Busy(refused.outcome(), Box::new(refused.response())))
+        self.count(self.limits.client(self.address_of(headers, client))).map_err(Unavailable::from)
     }
 
-    /// Returns a place for one more session of a client, if that and all others leave one.
-    pub(super) fn place(&self, client: Option<limits::Client>) -> Result<Admission, NoPlace> {
+    /// Counts one more session of a client, if that has not taken too much. The rates are counted whether or not the client
+    /// may come in: they are what protects the server that is asked.
+    pub(super) fn count(&self, client: Option<limits::Client>) -> Result<HeldSession, NoPlace> {
         if self.registry.budget().is_scarce() {
             self.refusals.note(Reason::Memory);
             return Err(NoPlace::Memory);
         }
         self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)?;
-        // First: for a place, another session may end.
-        let held = self.limits.begin(client).map_err(|_| NoPlace::TooMany)?;
+        self.limits.begin(client).map_err(|_| NoPlace::TooMany)
+    }
+
+    /// Returns a place for a session that was counted, if all others leave one. For it another session may end, so this is
+    /// the last step: a client that may not come in takes nobody's place.
+    pub(super) fn place(&self, held: HeldSession) -> Result<Admission, NoPlace> {
         let Some(admission) = self.registry.admit() else {
             self.refusals.note(Reason::Full);
             return Err(NoPlace::Full);

@@ -208,6 +208,22 @@ fn who_may_not_come_in_gets_the_auth_servers_own_response_and_the_backend_learns
 }
 
 #[test]
+fn who_may_not_come_in_takes_nobodys_place() {
+    let gate = Plain::serve(gate);
+    let setup = Setup::new().route(&format!("auth = {}", asking(&gate))).server("max_sessions = 1");
+    let world = World::start_with(&setup, Target::proxy);
+    // The only place stays free while the auth server thinks.
+    let mut waiting = world.http();
+    waiting.send("GET", POLLING, &[("Cookie", "user=slow")], b"");
+    gate.next();
+    assert_eq!(begin(&world, "polling", "user=ada").status, 200);
+    // While it is taken, those who may not come in learn that, and others that it is.
+    assert_eq!(begin(&world, "polling", "user=eve").status, 401);
+    let full = begin(&world, "polling", "user=ada");
+    assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
+}
+
+#[test]
 fn who_comes_in_is_known_to_the_backend_by_the_auth_server_alone() {
     let (gate, app) = (Plain::serve(gate), Plain::serve(application));
     let world = start(&asking(&gate), app.addr);

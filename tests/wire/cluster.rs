@@ -100,8 +100,8 @@ fn a_batch_that_its_client_does_not_read_is_lost_with_its_connection() {
     let (mut poller, peer) = world.poller();
     let mut client = Client { wire: Wire::connect_narrow(world.addr) };
     client.send_get(&poller.target());
-    // More than all buffers on the way hold.
-    peer.send(&"x".repeat(900_000));
+    // More than all buffers on the way hold: the kernel takes up to 4 MiB of it before its client has read any.
+    peer.send(&"x".repeat(6_000_000));
     assert_eq!(client.wire.fill(Instant::now() + SOON), Fill::Data);
     drop(client);
     peer.assert_closed();

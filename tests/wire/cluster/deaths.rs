@@ -107,8 +107,8 @@ fn a_batch_on_its_way_through_a_killed_node_is_lost_and_both_sides_are_told() {
     let (bystander, peers) = nodes.poller();
     let mut client = Client { wire: Wire::connect_narrow(nodes.nodes[1].public) };
     client.send_get(&poller.target());
-    // More than all buffers on the way hold.
-    peer.send(&"x".repeat(900_000));
+    // More than all buffers on the way hold: the kernel takes up to 4 MiB of it before its client has read any.
+    peer.send(&"x".repeat(6_000_000));
     assert_eq!(client.wire.fill(Instant::now() + SOON), Fill::Data);
     nodes.nodes[1].kill();
     let since = Instant::now();

@@ -189,12 +189,18 @@ mod tests {
         std::env::temp_dir().join(format!("polliwog-keys-{name}-{}", std::process::id()))
     }
 
+    /// Returns a ring of the first set in a file of this name, and its keys.
+    async fn ring(name: &str) -> (PathBuf, Arc<KeyRing>, Arc<Known>) {
+        let path = file(name);
+        std::fs::write(&path, SETS[0]).expect("it can be written");
+        let ring = KeyRing::start(Source::File(path.clone()), TaskTracker::new());
+        let first = ring.known().await.expect("they are read at once");
+        (path, ring, first)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn keys_are_read_again_at_most_once_in_ten_seconds_and_stay_if_that_fails() {
-        let path = file("rotated");
-        std::fs::write(&path, SETS[0]).unwrap();
-        let ring = KeyRing::start(Source::File(path.clone()), TaskTracker::new());
-        let first = ring.known().await.unwrap();
+        let (path, ring, first) = ring("rotated").await;
         std::fs::write(&path, SETS[1]).unwrap();
         advance(PAUSE.saturating_sub(Duration::from_millis(1))).await;
         assert!(ring.newer(&first).await.is_none(), "too early");
@@ -215,10 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn keys_that_are_withdrawn_are_forgotten_though_nobody_brings_an_unknown_one() {
-        let path = file("withdrawn");
-        std::fs::write(&path, SETS[0]).unwrap();
-        let ring = KeyRing::start(Source::File(path.clone()), TaskTracker::new());
-        let first = ring.known().await.unwrap();
+        let (path, ring, first) = ring("withdrawn").await;
         std::fs::write(&path, SETS[1]).unwrap();
         advance(AGE).await;
         assert!(Arc::ptr_eq(&ring.known().await.unwrap(), &first));

@@ -122,12 +122,7 @@ fn what_connects_to_anything_but_a_web_socket_is_not_implemented() {
     other.extensions_mut().insert(Protocol::from_static("connect-udp"));
     assert_eq!(client.answer(client.send(other)).0.status, 501);
     site.assert_quiet();
-    // The connection goes on.
-    let waiting = client.send(get());
-    let mut line = site.accept();
-    line.request();
-    line.reply(&ok("hello"));
-    assert_body(&client.answer(waiting), 200, "hello");
+    assert_goes_on(&client, &site);
 }
 
 #[test]
@@ -232,6 +227,16 @@ fn a_body_that_waits_for_a_100_crosses_once_the_backend_wants_it() {
     assert_body(&client.answer(waiting), 200, "taken");
 }
 
+/// Checks that other requests of the connection are served on.
+#[track_caller]
+fn assert_goes_on(client: &Client, site: &Site) {
+    let waiting = client.send(get());
+    let mut line = site.accept();
+    line.request();
+    line.reply(&ok("next"));
+    assert_body(&client.answer(waiting), 200, "next");
+}
+
 /// Returns a request whose body comes in pieces of ten bytes, without end.
 fn endless() -> Request<Body> {
     let pieces = stream::unfold((), |()| async {
@@ -258,12 +263,7 @@ fn a_body_over_a_limit_costs_its_stream_and_not_its_connection() {
         let is_counted =
             || metrics::has_counted(site.target.admin, "polliwog_limited_total", &[label.as_str()]);
         eventually(is_counted, || format!("{limit} is counted"));
-        // Other requests of the connection are served on.
-        let waiting = client.send(get());
-        let mut line = site.accept();
-        line.request();
-        line.reply(&ok("next"));
-        assert_body(&client.answer(waiting), 200, "next");
+        assert_goes_on(&client, &site);
     }
 }
 

@@ -104,7 +104,7 @@ impl Relay {
             upstream: upstream.0,
             up: Direction::new(max_payload, client.1),
             down: Direction::new(session.message_max as u64, upstream.1),
-            pace: Pace::default(),
+            pace: Pace::new(session.rate),
             opening: session.introduction.map(Opening::new),
             expiry: session.expires_at.map(|at| Box::pin(tokio::time::sleep_until(at))),
             drain: Some(Box::pin(session.handle.drain.clone().cancelled_owned())),
@@ -142,7 +142,7 @@ impl Relay {
         }
         let Self { client, upstream, up, down, opening, session, pace, .. } = self;
         // The first message is read before the client can use the id or exceed the limit that it contains.
-        let down = down.poll(cx, upstream, client, &mut |bytes| {
+        let down = down.poll(cx, upstream, client, usize::MAX, &mut |bytes| {
             let Some(reading) = opening else { return true };
             let Poll::Ready(opened) = reading.read(bytes) else { return false };
             if let Some(max) = opened.and_then(|opened| session.register(opened)) {
@@ -151,7 +151,7 @@ impl Relay {
             true
         });
         up.pause(pace.poll_pause(cx));
-        let up = up.poll(cx, client, upstream, &mut |_| true);
+        let up = up.poll(cx, client, upstream, pace.turn_len(), &mut |_| true);
         if self.count() {
             self.session.limited.reached(Limit::Messages, None);
             // The timer of the pause is to be polled.
@@ -256,7 +256,7 @@ impl Relay {
         let mut pauses = false;
         let up = self.up.take_counted();
         if up != Counted::default() {
-            pauses = self.pace.charge(self.session.rate.price(up.messages, up.bytes));
+            pauses = self.pace.charge(up.messages, up.bytes);
             meter.from_client(Transport::WebSocket, up.messages, up.bytes);
             meter.overhead(Way::FromClient, Transport::WebSocket, up.overhead);
         }

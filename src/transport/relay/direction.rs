@@ -31,6 +31,8 @@ pub(super) struct Direction {
     dropped: usize,
     /// Whether nothing is read for now.
     paused: bool,
+    /// How much may still be read in this turn.
+    left: usize,
 }
 
 #[derive(Debug, Default)]
@@ -97,10 +99,11 @@ impl Direction {
             unflushed: false,
             dropped: 0,
             paused: false,
+            left: 0,
         }
     }
 
-    /// Moves as many bytes as possible. `show` observes what passes until it returns true.
+    /// Moves as many bytes as possible, at most `most`. `show` observes what passes until it returns true.
     ///
     /// # Errors
     /// Returns an error if the sink is broken.
@@ -109,8 +112,10 @@ impl Direction {
         cx: &mut Context<'_>,
         source: &mut Duplex,
         sink: &mut Duplex,
+        most: usize,
         show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Flow> {
+        self.left = most;
         match self.poll_flow(cx, source, sink, show) {
             Err(error) if Stalled::among(&error).is_some() => {
                 self.pending = Pending::default();
@@ -160,6 +165,7 @@ impl Direction {
                     self.state = State::Ended(source);
                 }
                 State::Open if self.paused => return Ok(Flow::Waiting),
+                State::Open if self.left == 0 => break,
                 State::Open => {
                     let read =
                         SCRATCH.with_borrow_mut(|scratch| self.poll_pass(cx, source, sink, scratch, show));
@@ -169,7 +175,7 @@ impl Direction {
                 }
             }
         }
-        // The thread's other sessions must get their turn.
+        // The thread's other sessions must get their turn, and what has passed is counted.
         cx.waker().wake_by_ref();
         Ok(Flow::Waiting)
     }
@@ -184,6 +190,8 @@ impl Direction {
         show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Poll<()>> {
         let held = self.held.len();
+        let scratch_len = scratch.len().min(held + self.left);
+        let scratch = &mut scratch[..scratch_len];
         scratch[..held].copy_from_slice(&self.held);
         let len = if self.read_ahead.is_empty() {
             let mut space = ReadBuf::new(&mut scratch[held..]);
@@ -207,6 +215,7 @@ impl Direction {
             self.state = State::Draining(Source::Done);
             return Ok(Poll::Ready(()));
         }
+        self.left -= len;
         let bytes = &scratch[..held + len];
         let pass = match self.scanner.scan(bytes) {
             Scan::Pass(pass) => {

@@ -10,16 +10,31 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::bucket::Bucket;
 use crate::session::Rate;
 
-/// What a client has sent of late. A relay reads before it knows what it has read, so the client waits afterwards.
-#[derive(Default, Debug)]
+/// What a client has sent of late. A relay reads before it knows what it has read, so it reads little at once, and the
+/// client waits afterwards.
+#[derive(Debug)]
 pub(super) struct Pace {
+    rate: Rate,
     sent: Bucket,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pace {
-    /// Counts what has come, by its price. Returns whether that is too much, so that a pause begins.
-    pub(super) fn charge(&mut self, price: Duration) -> bool {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, sent: Bucket::default(), pause: None }
+    }
+
+    /// Returns how many bytes are read until they are counted: as much as may come in a second, even if it is the shortest
+    /// of messages.
+    pub(super) fn turn_len(&self) -> usize {
+        let messages = self.rate.messages.map(|messages| u64::from(messages) * SHORTEST_LEN);
+        let most = messages.into_iter().chain(self.rate.bytes.map(u64::from)).min();
+        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX).max(TURN_LEN_MIN))
+    }
+
+    /// Counts what has come. Returns whether that is too much, so that a pause begins.
+    pub(super) fn charge(&mut self, messages: u64, bytes: u64) -> bool {
+        let price = self.rate.price(messages, bytes);
         if price.is_zero() {
             return false;
         }
@@ -41,3 +56,8 @@ impl Pace {
         is_paused
     }
 }
+
+/// The length of a masked frame of one byte.
+const SHORTEST_LEN: u64 = 7;
+/// A frame's header, and enough behind it that a read is worth its call.
+const TURN_LEN_MIN: usize = 1 << 10;

@@ -7,6 +7,7 @@
 use circles::circle_faults;
 use code::{Named, Path, named};
 use lock::lock_faults;
+use map::{FLOORS, PURE};
 use tree::{files, folder_of, is_rust, is_test, module_of, read, sources};
 
 #[path = "tidy/addresses.rs"]
@@ -19,84 +20,14 @@ mod code;
 mod english;
 #[path = "tidy/lock.rs"]
 mod lock;
+#[path = "tidy/map.rs"]
+mod map;
 #[path = "tidy/sleeps.rs"]
 mod sleeps;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]
 mod words;
-
-/// The floors, lowest first. Each is a list of folders, or files, of src.
-const FLOORS: [&[&str]; 11] = [
-    // Files that stand on each other in this order; on the other floors nobody imports a neighbour.
-    &[
-        "packet",
-        "sid",
-        "route_id",
-        "revision",
-        "end",
-        "frame",
-        "reply",
-        "window",
-        "bucket",
-        "budget",
-        "frame_header",
-        "dots",
-        "hop",
-        "agent",
-        "address",
-        "networks",
-        "chain",
-        "units",
-        "throttle",
-        "tls",
-        "fingerprint",
-        "descriptors",
-        "date",
-        "duplex",
-        "client_body",
-        "spelling",
-        "close",
-        "meter",
-        "limited",
-        "background",
-    ],
-    &["acme", "codec", "jwt", "limits", "mux", "peer", "socketio", "succession"],
-    &["session", "trunk"],
-    &["cluster", "dialect", "directory", "upstream"],
-    &["bridge"],
-    &["transport"],
-    &["service"],
-    &["server"],
-    &["config", "drain"],
-    &["cli", "app", "load", "docs"],
-    &["fuzzing", "main"],
-];
-
-/// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 21] = [
-    "codec",
-    "jwt",
-    "mux",
-    "peer",
-    "socketio",
-    "session",
-    "dialect",
-    "packet",
-    "sid",
-    "route_id",
-    "revision",
-    "end",
-    "frame",
-    "reply",
-    "window",
-    "bucket",
-    "budget",
-    "frame_header",
-    "dots",
-    "hop",
-    "agent",
-];
 
 /// Crates that touch the world, or that are of use to those who do.
 const WORLDLY: [&str; 13] = [

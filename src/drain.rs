@@ -268,7 +268,8 @@ mod tests {
             let admission = registry.admit().unwrap();
             let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
             let told = CancellationToken::new();
-            let handle = RelayHandle { framing: Arc::new(PlainFraming), drain: told.clone() };
+            let (framing, tally) = (Arc::new(PlainFraming), crate::tally::Tally::of(None));
+            let handle = RelayHandle { framing, drain: told.clone(), route: None, tally };
             reservation.enter(Entry::Relay(Arc::new(handle)));
             TaskTracker::new().spawn(async move {
                 told.cancelled().await;

@@ -62,6 +62,7 @@ pub(crate) mod sid;
 pub(crate) mod socketio;
 pub(crate) mod spelling;
 pub(crate) mod succession;
+pub(crate) mod tally;
 pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod transport;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::gates::Gates;
 use crate::background::Background;
-use crate::bridge::Registry;
+use crate::bridge::{Registry, RouteInfo};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::dialect::{self, engineio::EngineIo};
@@ -187,8 +187,10 @@ impl Wiring {
             let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
             return Ok(Handler::Forward(forward(path)));
         }
+        let info = RouteInfo { id: route.id(), dialect: route.dialect, upstream: Arc::clone(upstream) };
         let sessions = SessionRoute {
             id: route.id(),
+            info: Arc::new(info),
             settings: Arc::clone(route),
             upstream: Arc::clone(upstream),
             guard: guard.clone(),

@@ -87,10 +87,9 @@ impl Settle for Bridge {
         let (count, bytes) =
             messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
         if count > 0 {
-            let meter = &self.info().meter;
-            meter.to_client(transport, count, bytes);
+            self.info().to_client(transport, count, bytes);
             if let Some(since) = since {
-                meter.delivered_after(transport, clock_now().saturating_duration_since(since));
+                self.info().meter.delivered_after(transport, clock_now().saturating_duration_since(since));
             }
         }
     }

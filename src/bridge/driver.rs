@@ -235,7 +235,7 @@ impl Driver {
                         break;
                     };
                     let transport = self.session.transport();
-                    self.info.meter.from_client(transport, 1, message.len() as u64);
+                    self.info.from_client(transport, 1, message.len() as u64);
                     self.push_rest = self.push_rest.saturating_sub(message.len());
                     match link.start_send(message) {
                         Ok(()) => self.link_state = Pipe::Dirty,
@@ -306,7 +306,7 @@ impl Driver {
                     let since = self.session.oldest_message();
                     let Some(packet) = self.session.next_for_socket(now) else { break };
                     if let Packet::Message(message) = &packet {
-                        self.info.meter.to_client(Transport::WebSocket, 1, message.len() as u64);
+                        self.info.to_client(Transport::WebSocket, 1, message.len() as u64);
                         let wait = since.map(|since| now.saturating_duration_since(since));
                         self.info.meter.delivered_after(Transport::WebSocket, wait.unwrap_or_default());
                     }

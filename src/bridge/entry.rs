@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Bridge;
+use super::info::RouteInfo;
 use crate::dialect::{Framing, Known};
 use crate::packet::Transport;
+use crate::tally::Tally;
 
 /// A live session in the index.
 #[derive(Clone, Debug)]
@@ -47,4 +49,8 @@ pub struct RelayHandle {
     pub framing: Arc<dyn Framing>,
     /// Cancelled to drain the session.
     pub drain: CancellationToken,
+    /// What it has in common with the other sessions of its route.
+    pub route: Option<Arc<RouteInfo>>,
+    /// What it has moved so far.
+    pub tally: Tally,
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::admission::Remembered;
 use super::clock::clock_now;
+use super::closing_line::log_end;
 use super::driver::{Driver, Pipe};
 use super::parting::note_losses;
 use super::polls::Batch;
@@ -121,7 +122,7 @@ impl Driver {
             Transport::Polling | Transport::Streaming => info.transport,
         };
         info.meter.session_closed(transport, end);
-        tracing::debug!(parent: &info.span, reason = end.word(), transport = transport.word(), "session ended");
+        log_end(info.span_id(), info.route.as_deref(), &info.tally, transport, end);
         // A poll that is still parked at the end has nothing to wait for.
         if self.polls.release() {
             info.meter.poll_released();

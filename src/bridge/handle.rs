@@ -55,7 +55,7 @@ impl Bridge {
         };
         link.set_stall_timeout(session.stall_timeout());
         info.meter.session_opened(info.transport);
-        tracing::debug!(parent: &info.span, transport = info.transport.word(), "session began");
+        tracing::debug!(parent: info.span_id(), transport = info.transport.word(), "session began");
         let driver = Driver::new(session, Arc::clone(&info), link, socket, entry, holding);
         Arc::new(Self { driver: Mutex::new(driver), info })
     }

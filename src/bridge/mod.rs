@@ -7,6 +7,7 @@
 
 mod admission;
 mod clock;
+mod closing_line;
 mod delivery;
 mod driver;
 mod entry;
@@ -30,10 +31,11 @@ mod stream;
 mod tests;
 
 pub use admission::Admission;
+pub use closing_line::log_end;
 pub use delivery::Delivery;
 pub use entry::{Entry, RelayHandle};
 pub use handle::{Bridge, Front};
-pub use info::BridgeInfo;
+pub use info::{BridgeInfo, RouteInfo, span_of};
 pub use owner::Owner;
 pub use poll::{ParkedPoll, ReceiverRefused};
 pub use push::Push;

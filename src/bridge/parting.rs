@@ -1,13 +1,14 @@
 //! How the sides of a session part: each is closed in a task of its own, since closing takes a round trip.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::admission::Losses;
 use super::driver::Driver;
+use super::info::BridgeInfo;
 use super::socket::{CLOSE_TIMEOUT, ClientSocket};
 use crate::end::End;
-use crate::meter::Meter;
 use crate::packet::{Closing, Message, Transport};
 use crate::upstream::Link;
 
@@ -18,11 +19,11 @@ impl Driver {
         let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());
         let last = losses.is_some() && !self.session.has_for_link();
         let link = if last { self.link.take() } else { None };
-        let meter = self.info.meter.clone();
+        let info = Arc::clone(&self.info);
         let held = socket.held() + link.as_ref().map_or(0, |link| link.held());
         let leaving = self.holding.part(held);
         self.info.tracker.spawn(async move {
-            let mut parting = Parting { socket, link, meter, held: None, lost: 0 };
+            let mut parting = Parting { socket, link, info, held: None, lost: 0 };
             let closed = poll_fn(|cx| parting.poll(cx, end, &closing));
             // A client that does not answer has sent what it has sent.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
@@ -54,7 +55,7 @@ struct Parting {
     socket: Box<dyn ClientSocket>,
     /// `None` if what the client still sends is lost.
     link: Option<Box<dyn Link>>,
-    meter: Meter,
+    info: Arc<BridgeInfo>,
     /// Waits for room in the link.
     held: Option<Message>,
     lost: usize,
@@ -73,7 +74,7 @@ impl Parting {
                     (Some(Poll::Ready(Ok(()))), Some(link)) => {
                         let len = message.len() as u64;
                         if link.start_send(message).is_ok() {
-                            self.meter.from_client(Transport::WebSocket, 1, len);
+                            self.info.from_client(Transport::WebSocket, 1, len);
                         } else {
                             self.lost += 1;
                         }

@@ -103,10 +103,11 @@ impl Stage {
             max_payload: 1_000_000,
             pushes: self.policy.pushes,
             headers: None,
-            upstream: None,
+            route: None,
             limited: crate::limited::Limited::default(),
             meter: self.metrics.route("test", "test"),
-            span: tracing::Span::none(),
+            tally: crate::tally::Tally::of(None),
+            span: None,
             owner: None,
             tracker: self.tracker.clone(),
         };

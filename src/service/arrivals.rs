@@ -17,7 +17,7 @@ use super::session_route::SessionRoute;
 use super::via::CIRCLE;
 use super::{Client, onward};
 use crate::address::RemoteAddress;
-use crate::bridge::{BridgeInfo, Front};
+use crate::bridge::{BridgeInfo, Front, span_of};
 use crate::dialect;
 use crate::dialect::websocket::{POLICY, PlainFraming};
 use crate::dots;
@@ -27,6 +27,7 @@ use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::spelling::Spelling;
+use crate::tally::Tally;
 use crate::transport::mux::MuxSocket;
 use crate::trunk::Trunk;
 use crate::upstream::{OpenError, OpenRequest, Opened};
@@ -72,7 +73,8 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, 
         denied.headers.insert(RETRY_AFTER, refused.retry_after());
         deny(refused.outcome(), denied);
     };
-    let held = match route.count(route.limits.client(client_of(route, &open, &proxy).ip())) {
+    let client = client_of(route, &open, &proxy);
+    let held = match route.count(route.limits.client(client.ip())) {
         Ok(held) => held,
         Err(refused) => return deny_place(refused),
     };
@@ -138,10 +140,11 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, 
         max_payload,
         pushes: POLICY.pushes,
         headers: None,
-        upstream: Some(Arc::clone(&route.upstream)),
+        route: Some(Arc::clone(&route.info)),
         meter: route.meter.clone(),
         limited: route.limits.limited(),
-        span: tracing::debug_span!("session", mux = id.get(), route = %route.id),
+        tally: Tally::of(client.ip()),
+        span: span_of(tracing::debug_span!("session", mux = id.get(), route = %route.id)),
         owner: None,
         tracker: route.tracker.clone(),
     };

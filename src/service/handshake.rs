@@ -133,7 +133,7 @@ impl Handshake<'_> {
             reservation,
             opened,
             headers,
-            route.owner(&head.headers, &client),
+            (route.owner(&head.headers, &client), route.tally(&head.headers, &client)),
         )
         .expiring(expiry(&head));
         accepted(match ask {

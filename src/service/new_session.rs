@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use super::Response;
 use super::session_route::SessionRoute;
-use crate::bridge::{Admission, BridgeInfo, Front, Owner, Reservation};
+use crate::bridge::{Admission, BridgeInfo, Front, Owner, Reservation, span_of};
 use crate::dialect::{Beginning, Greeting, Refusal, RequestKind, Subprotocol};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::session::{Session, Settings, Terms};
+use crate::tally::Tally;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{Link, Opened};
@@ -38,7 +39,7 @@ impl<'r> NewSession<'r> {
         reservation: Reservation,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
-        owner: Option<Owner>,
+        (owner, tally): (Option<Owner>, Tally),
     ) -> Self {
         let Beginning { transport, framing, policy, .. } = beginning;
         let settings = &route.settings.session;
@@ -75,10 +76,11 @@ impl<'r> NewSession<'r> {
             max_payload,
             pushes: policy.pushes,
             headers,
-            upstream: Some(Arc::clone(&route.upstream)),
+            route: Some(Arc::clone(&route.info)),
             meter: route.meter.clone(),
             limited: route.limits.limited(),
-            span: tracing::debug_span!("session", number, route = %route.id),
+            tally,
+            span: span_of(tracing::debug_span!("session", number, route = %route.id)),
             owner,
             tracker: route.tracker.clone(),
         };

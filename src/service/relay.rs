@@ -31,6 +31,7 @@ pub(super) async fn begin(
     admission: Admission,
 ) -> Result<Response, OpenError> {
     let settings = &route.settings;
+    let tally = route.tally(&head.headers, &client);
     let request = OpenRequest {
         prefix: settings.path.clone(),
         path,
@@ -46,10 +47,13 @@ pub(super) async fn begin(
     let Relayed { stream, read_ahead, headers, spelling } = route.upstream.relay(request).await?;
     let (response, upgrading) = ask.accept_as(headers, &spelling);
     let session = RelayedSession {
-        route: route.id.clone(),
-        upstream: Arc::clone(&route.upstream),
         meter: route.meter.clone(),
-        handle: Arc::new(RelayHandle { framing, drain: CancellationToken::new() }),
+        handle: Arc::new(RelayHandle {
+            framing,
+            drain: CancellationToken::new(),
+            route: Some(Arc::clone(&route.info)),
+            tally,
+        }),
         reservation,
         introduction: route.upstream.introduction(),
         rate: settings.session.rate,

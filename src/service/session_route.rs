@@ -20,13 +20,14 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
 use crate::address::{RemoteAddress, TrustedProxy};
-use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
+use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation, RouteInfo};
 use crate::cluster::Cluster;
 use crate::dialect::{Framing, Place};
 use crate::limits::{self, HeldSession, Limits};
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
+use crate::tally::Tally;
 use crate::transport::web_socket_ask::{Accepted, WebSocketAsk};
 use crate::transport::websocket;
 use crate::upstream::{InUse, OpenError};
@@ -36,6 +37,8 @@ use crate::upstream::{InUse, OpenError};
 pub struct SessionRoute {
     /// The route's identity.
     pub id: RouteId,
+    /// What its sessions have in common.
+    pub info: Arc<RouteInfo>,
     /// Its part of the configuration.
     pub settings: Arc<Route>,
     /// The target of its sessions.
@@ -187,6 +190,11 @@ impl SessionRoute {
             Bind::Address => Some(Owner::Address(self.address_of(headers, client))),
             Bind::Cookie => Some(Owner::of_cookies(headers)),
         }
+    }
+
+    /// Begins to count for a session that begins with this request.
+    pub(super) fn tally(&self, headers: &HeaderMap, client: &Client) -> Tally {
+        Tally::of(self.address_of(headers, client))
     }
 
     /// Returns a client's address, as the proxies in front that are trusted tell it; `None` if that is a Unix socket's.

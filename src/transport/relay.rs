@@ -21,7 +21,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use self::direction::{Direction, Flow, Then};
 use self::opening::Opening;
 use self::pace::Pace;
-use crate::bridge::{Admission, Entry, RelayHandle, Reservation};
+use crate::bridge::{Admission, Entry, RelayHandle, Reservation, log_end};
 use crate::codec::frames::Counted;
 use crate::duplex::{Duplex, random_mask};
 use crate::end::End;
@@ -29,9 +29,8 @@ use crate::frame_header::{CLOSE, FrameHeader, apply_mask};
 use crate::limited::{Limit, Limited};
 use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
-use crate::route_id::RouteId;
 use crate::session::Rate;
-use crate::upstream::{InUse, Introduction, Opened};
+use crate::upstream::{Introduction, Opened};
 
 /// One relayed session.
 #[derive(Debug)]
@@ -64,11 +63,6 @@ pub struct Relay {
 /// The session that a relay serves: what identifies it, and what accounts for it.
 #[derive(Debug)]
 pub struct RelayedSession {
-    /// The session's route, for the log.
-    pub route: RouteId,
-    /// The session's upstream, which is not retired before the session has ended.
-    #[expect(dead_code, reason = "held for its drop")]
-    pub upstream: Arc<InUse>,
     /// The meter of its route.
     pub meter: Meter,
     /// The session's entry in the index.
@@ -120,12 +114,12 @@ impl Relay {
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
-        let RelayedSession { reservation, meter, route, admission, .. } = self.session;
+        let RelayedSession { reservation, meter, handle, admission, .. } = self.session;
         // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
         meter.session_closed(Transport::WebSocket, end);
-        tracing::debug!(%route, reason = end.word(), "a relayed session ended");
+        log_end(None, handle.route.as_deref(), &handle.tally, Transport::WebSocket, end);
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -258,11 +252,13 @@ impl Relay {
         if up != Counted::default() {
             pauses = self.pace.charge(up.messages, up.bytes);
             meter.from_client(Transport::WebSocket, up.messages, up.bytes);
+            self.session.handle.tally.count(Way::FromClient, up.messages, up.bytes);
             meter.overhead(Way::FromClient, Transport::WebSocket, up.overhead);
         }
         let down = self.down.take_counted();
         if down != Counted::default() {
             meter.to_client(Transport::WebSocket, down.messages, down.bytes);
+            self.session.handle.tally.count(Way::ToClient, down.messages, down.bytes);
             meter.overhead(Way::ToClient, Transport::WebSocket, down.overhead);
         }
         pauses

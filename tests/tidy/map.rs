@@ -32,6 +32,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "spelling",
         "close",
         "meter",
+        "tally",
         "limited",
         "background",
     ],

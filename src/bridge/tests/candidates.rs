@@ -1,6 +1,8 @@
 //! A WebSocket that is a candidate to replace polling.
 
 use super::*;
+use crate::meter::Direction;
+use crate::tally::Moved;
 
 fn probe() -> Packet {
     Packet::Ping("probe".into())
@@ -184,4 +186,29 @@ async fn the_end_of_a_session_takes_its_candidate_along() {
     turn_away(refused).await;
     assert!(late.is_gone());
     stage.clear(&bridge, MS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_moves_is_counted_on_each_of_its_transports() {
+    let mut stage = Stage::new(HangUp::Ends);
+    let (bridge, link) = stage.polling();
+    let moved = |direction| bridge.info().tally.moved(direction);
+    assert_eq!(fetch(&bridge).await, [open()]);
+    assert_eq!(moved(Direction::ToClient), Moved::default(), "a packet of ours is no message");
+    link.send(says("by a poll"));
+    assert_eq!(fetch(&bridge).await, [message("by a poll")]);
+    assert_eq!(post(&bridge, vec![message("a"), message("POST")]).await, PushOutcome::Accepted);
+    assert_eq!(moved(Direction::FromClient), Moved { messages: 2, bytes: 5 });
+    let client = offer(&bridge);
+    client.send(Ok(probe()));
+    assert_eq!(client.next().await, Some(probed()));
+    client.send(Ok(Packet::Upgrade));
+    client.send(Ok(message("frame")));
+    link.send(says("back"));
+    assert_eq!(client.next().await, Some(message("back")));
+    for _ in 0..3 {
+        link.next().await;
+    }
+    assert_eq!(moved(Direction::FromClient), Moved { messages: 3, bytes: 10 });
+    assert_eq!(moved(Direction::ToClient), Moved { messages: 2, bytes: 13 });
 }

@@ -12,7 +12,8 @@ fn is_here(registry: &Registry, route: &RouteId) -> bool {
 
 fn relay() -> Entry {
     let drain = tokio_util::sync::CancellationToken::new();
-    Entry::Relay(Arc::new(RelayHandle { framing: Arc::new(PlainFraming), drain }))
+    let tally = crate::tally::Tally::of(None);
+    Entry::Relay(Arc::new(RelayHandle { framing: Arc::new(PlainFraming), drain, route: None, tally }))
 }
 
 #[test]

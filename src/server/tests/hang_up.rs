@@ -82,10 +82,11 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             max_payload: 1,
             pushes: Pushes::One,
             headers: None,
-            upstream: None,
+            route: None,
             limited: Limited::default(),
             meter: metrics.route("test", "test"),
-            span: tracing::Span::none(),
+            tally: crate::tally::Tally::of(None),
+            span: None,
             owner: None,
             tracker,
         };

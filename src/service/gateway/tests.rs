@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::background::Background;
-use crate::bridge::Registry;
+use crate::bridge::{Registry, RouteInfo};
 use crate::budget::Budget;
 use crate::client_body::ClientBody;
 use crate::dialect::{self, Backend};
@@ -48,6 +48,11 @@ fn before(
     let backend = Backend { protocol: upstream.protocol(), versions: upstream.versions(), socket_io: false };
     let route = SessionRoute {
         id: settings_of_route.id(),
+        info: Arc::new(RouteInfo {
+            id: settings_of_route.id(),
+            dialect: "d",
+            upstream: Arc::clone(&upstream),
+        }),
         settings: settings_of_route,
         upstream,
         message_max: 1 << 10,

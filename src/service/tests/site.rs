@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::backend::Backend;
 use super::net::{CONNECT_TIMEOUT, Door, Net, greeting_of};
 use crate::background::Background;
-use crate::bridge::{BridgeInfo, Front, Registry};
+use crate::bridge::{BridgeInfo, Front, Registry, RouteInfo};
 use crate::budget::Budget;
 use crate::cluster::{Cluster, Greeting, InquiryBody, Me, Peers, Roster, Settings};
 use crate::dialect::{self, Ask, Beginning, Dialect, Environment, RequestKind};
@@ -101,6 +101,11 @@ impl Site {
         let metrics = Metrics::new();
         let route = SessionRoute {
             id: common.settings.id(),
+            info: Arc::new(RouteInfo {
+                id: common.settings.id(),
+                dialect: common.settings.dialect,
+                upstream: Arc::clone(&common.upstream),
+            }),
             settings: Arc::clone(&common.settings),
             upstream: Arc::clone(&common.upstream),
             message_max: 1 << 20,
@@ -200,10 +205,11 @@ impl Site {
             max_payload: 1 << 20,
             pushes: policy.pushes,
             headers: None,
-            upstream: None,
+            route: None,
             limited: crate::limited::Limited::default(),
             meter: route.meter.clone(),
-            span: tracing::Span::none(),
+            tally: crate::tally::Tally::of(None),
+            span: None,
             owner: None,
             tracker: route.tracker.clone(),
         };

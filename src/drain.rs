@@ -186,7 +186,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::bridge::{Entry, RelayHandle};
+    use crate::bridge::{Entry, RelayHandle, Wishes};
     use crate::dialect::websocket::PlainFraming;
     use crate::end::End;
     use crate::route_id::RouteId;
@@ -267,12 +267,11 @@ mod tests {
             let (registry, ends) = (&self.registry, Arc::clone(&self.ends));
             let admission = registry.admit().unwrap();
             let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
-            let told = CancellationToken::new();
             let (framing, tally) = (Arc::new(PlainFraming), crate::tally::Tally::of(None));
-            let handle = RelayHandle { framing, drain: told.clone(), route: None, tally };
-            reservation.enter(Entry::Relay(Arc::new(handle)));
+            let handle = Arc::new(RelayHandle { framing, wishes: Wishes::default(), route: None, tally });
+            reservation.enter(Entry::Relay(Arc::clone(&handle)));
             TaskTracker::new().spawn(async move {
-                told.cancelled().await;
+                poll_fn(|cx| handle.wishes.poll(cx)).await;
                 ends.lock().unwrap().push(Instant::now());
                 reservation.end(End::Drained);
                 drop(admission);

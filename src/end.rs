@@ -32,6 +32,8 @@ pub enum End {
     Expired,
     /// Another node has begun a session under the same id, while this one could not be reached.
     TakenOver,
+    /// An operator has ended it.
+    Operator,
 }
 
 impl End {
@@ -50,6 +52,7 @@ impl End {
         Self::Memory,
         Self::Expired,
         Self::TakenOver,
+        Self::Operator,
     ];
 
     /// Returns the word in metrics and logs.
@@ -68,6 +71,7 @@ impl End {
             Self::Memory => "memory",
             Self::Expired => "expired",
             Self::TakenOver => "taken_over",
+            Self::Operator => "operator",
         }
     }
 
@@ -80,6 +84,8 @@ impl End {
             Self::Memory => Closing::new(1013, "memory"),
             // "Policy violation": the same token would not do again.
             Self::Expired => Closing::new(1008, "expired"),
+            // For want of a code that says so.
+            Self::Operator => Closing::new(1008, "ended by an operator"),
             Self::ClientClosed
             | Self::ClientGone
             | Self::PingTimeout
@@ -108,6 +114,7 @@ impl End {
             Self::Expired => Closing::new(1001, "expired"),
             Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
             Self::TakenOver => Closing::new(1001, "taken over"),
+            Self::Operator => Closing::new(1001, "ended by an operator"),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::limited::Limited;
 use crate::limits::Limits;
 use crate::meter::Metrics;
 use crate::server::ConnectInfo;
-use crate::service::admin::Admin;
+use crate::service::admin::{Admin, Sessions};
 use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via};
 
 /// A process that serves.
@@ -106,13 +106,14 @@ impl Process {
         let shown = cluster.clone().filter(|_| has_nodes);
         let (sender, in_force) = watch::channel(Arc::new(config.clone()));
         let (control, wishes) = reload::control(reload, in_force.clone());
-        let service = Admin::new(
-            metrics.clone(),
-            readiness(&drain.started, current.clone(), shown.clone(), directory, orders.clone()),
-            upstreams(current.clone()),
-            nodes(cluster.clone(), has_nodes, registry),
+        let service = Admin {
+            metrics: metrics.clone(),
+            readiness: readiness(&drain.started, current.clone(), shown.clone(), directory, orders.clone()),
+            upstreams: upstreams(current.clone()),
+            sights: nodes(cluster.clone(), has_nodes, registry.clone()),
+            sessions: Sessions(registry),
             control,
-        );
+        };
         let make = move |_: ConnectInfo| service.clone();
         admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
 

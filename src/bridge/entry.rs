@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::handle::Bridge;
 use super::info::RouteInfo;
+use super::wishes::Wishes;
 use crate::dialect::{Framing, Known};
+use crate::end::End;
 use crate::packet::Transport;
 use crate::tally::Tally;
 
@@ -33,11 +33,27 @@ impl Entry {
         }
     }
 
+    /// Returns what the session has in common with others of its route, and what it has moved.
+    pub(super) fn particulars(&self) -> (Option<&RouteInfo>, &Tally) {
+        match self {
+            Self::Bridge(bridge) => (bridge.info().route.as_deref(), &bridge.info().tally),
+            Self::Relay(relay) => (relay.route.as_deref(), &relay.tally),
+        }
+    }
+
+    /// Ends the session because its operator wishes so.
+    pub fn end(&self) {
+        match self {
+            Self::Bridge(bridge) => bridge.end(End::Operator),
+            Self::Relay(relay) => relay.wishes.end(),
+        }
+    }
+
     /// Drains the session: its client receives what is left within `patience`.
     pub fn drain(&self, patience: Duration) {
         match self {
             Self::Bridge(bridge) => bridge.drain(patience),
-            Self::Relay(relay) => relay.drain.cancel(),
+            Self::Relay(relay) => relay.wishes.drain(),
         }
     }
 }
@@ -47,8 +63,8 @@ impl Entry {
 pub struct RelayHandle {
     /// The client's framing.
     pub framing: Arc<dyn Framing>,
-    /// Cancelled to drain the session.
-    pub drain: CancellationToken,
+    /// What it is asked to do.
+    pub wishes: Wishes,
     /// What it has in common with the other sessions of its route.
     pub route: Option<Arc<RouteInfo>>,
     /// What it has moved so far.

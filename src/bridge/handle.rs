@@ -13,6 +13,7 @@ use crate::budget::Holding;
 use crate::end::End;
 use crate::meter::UpgradeOutcome;
 use crate::session::{Ending, PollRefused, ProbeRefused, Session, Transport};
+use crate::tally::Moved;
 use crate::upstream::Link;
 
 /// A live session, shared by the index, the requests that concern it, and its task.
@@ -81,6 +82,19 @@ impl Bridge {
         self.turn(|driver| driver.session.transport())
     }
 
+    /// Returns the client's current transport, whether it is moving to another, and what waits for it.
+    pub(super) fn look(&self) -> (Transport, bool, Moved) {
+        let (transport, is_upgrading, waiting) = self.turn(|driver| {
+            let session = &driver.session;
+            (session.transport(), session.is_upgrading(), session.waiting())
+        });
+        let (messages, bytes) = waiting;
+        let waiting = Moved { messages: messages as u64, bytes: bytes as u64 };
+        // A session reports polling for a streaming client too.
+        let transport = if transport == Transport::Polling { self.info.transport } else { transport };
+        (transport, is_upgrading, waiting)
+    }
+
     /// Offers a WebSocket as a candidate for an upgrade.
     ///
     /// # Errors
@@ -131,10 +145,10 @@ impl Bridge {
         })
     }
 
-    /// Ends the session, whose id belongs to a session of another node.
-    pub fn give_way(&self, end: End) {
+    /// Ends the session for a reason that comes from neither side.
+    pub fn end(&self, end: End) {
         self.turn(|driver| {
-            driver.session.handle_taken_over(end, clock_now());
+            driver.session.handle_ended(end, clock_now());
             driver.drive_inline();
         });
     }

@@ -10,6 +10,7 @@ mod clock;
 mod closing_line;
 mod delivery;
 mod driver;
+mod elsewhere;
 mod entry;
 mod events;
 mod handle;
@@ -25,10 +26,12 @@ mod push;
 mod queue;
 mod registry;
 mod relief;
+mod sight;
 mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 pub use admission::Admission;
 pub use closing_line::log_end;
@@ -40,5 +43,7 @@ pub use owner::Owner;
 pub use poll::{ParkedPoll, ReceiverRefused};
 pub use push::Push;
 pub use registry::{Located, Registry, Reservation};
+pub use sight::Sight;
 pub use socket::{ClientSocket, SocketBroken, SocketEnd, close_refused, turn_away};
 pub use stream::ParkedStream;
+pub use wishes::Wishes;

@@ -21,7 +21,7 @@ use super::info::BridgeInfo;
 use super::key::{Asked, Key};
 use super::newcomers::Newcomers;
 use crate::budget::Budget;
-use crate::directory::{self, Hold, Loss};
+use crate::directory::{self, Hold};
 use crate::end::End;
 use crate::route_id::RouteId;
 use crate::session::{Ending, Session};
@@ -205,6 +205,17 @@ impl Registry {
         self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
 
+    /// Returns every live session with the hash of its id under a key of this process.
+    pub(super) fn hashed(&self) -> impl Iterator<Item = (u64, Arc<Key>, Entry)> {
+        let live = self.0.sessions.iter().filter_map(|(key, slot)| Some((key, slot?)));
+        live.map(|(key, entry)| (self.0.shown.hash_one((&key.route, &key.sid)), key, entry))
+    }
+
+    /// Forgets how a session has ended.
+    pub(super) fn forget(&self, asked: &Asked<'_>) {
+        self.0.ended.invalidate(asked);
+    }
+
     /// Returns whether the route has a live session.
     pub fn has_sessions(&self, route: &RouteId) -> bool {
         self.0.sessions.iter().any(|(key, _)| key.route == *route)
@@ -249,28 +260,6 @@ impl Registry {
             {
                 resume_unwind(panic);
             }
-        }
-    }
-}
-
-impl directory::Sessions for Registry {
-    fn is_known(&self, key: &directory::Key) -> bool {
-        !matches!(self.find(&key.route, &key.sid), Located::Nowhere)
-    }
-
-    fn give_way(&self, key: &directory::Key, loss: Loss) {
-        let directory::Key { route, sid } = key;
-        let end = match loss {
-            Loss::Taken => End::TakenOver,
-            // Its client has begun it twice, and knows this one.
-            Loss::Contested => End::Overlap,
-        };
-        // A relayed session's id is its backend's, which gives it to no other.
-        if let Located::Here(Entry::Bridge(bridge)) = self.find(route, sid) {
-            bridge.give_way(end);
-        }
-        if loss == Loss::Taken {
-            self.0.ended.invalidate(&Asked { route, sid });
         }
     }
 }

@@ -280,7 +280,7 @@ metrics! {
             "If it rises faster than open sessions, clients keep reconnecting. Look at `polliwog_sessions_closed_total`.";
         closed: Family<Counter> = "polliwog_sessions_closed" in Count by ["route", "upstream", "transport", "reason"],
             "Sessions closed, by their last transport",
-            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `memory` are sessions that held most of `memory_max` when it was used up, `expired` are clients whose token has expired, `taken_over` are sessions that another node has begun anew while this one could not be reached.";
+            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading, `memory` are sessions that held most of `memory_max` when it was used up, `expired` are clients whose token has expired, `taken_over` are sessions that another node has begun anew while this one could not be reached, `operator` are sessions that were ended by the admin listener.";
         upgrades: Family<Counter> = "polliwog_upgrades" in Count by ["route", "upstream", "outcome"],
             "Upgrades from polling to WebSocket, tried, done and failed",
             "Many `failed` mean that something between client and proxy, such as a balancer, blocks WebSockets.";

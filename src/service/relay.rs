@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use tokio_util::sync::CancellationToken;
 
 use super::guard::expiry;
 use super::session_route::SessionRoute;
 use super::{Client, Response, onward};
-use crate::bridge::{Admission, RelayHandle};
+use crate::bridge::{Admission, RelayHandle, Wishes};
 use crate::dialect::Framing;
 use crate::duplex::Patience;
 use crate::packet::Transport;
@@ -50,7 +49,7 @@ pub(super) async fn begin(
         meter: route.meter.clone(),
         handle: Arc::new(RelayHandle {
             framing,
-            drain: CancellationToken::new(),
+            wishes: Wishes::default(),
             route: Some(Arc::clone(&route.info)),
             tally,
         }),

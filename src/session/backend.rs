@@ -333,6 +333,7 @@ impl Session {
                 | End::Stalled
                 | End::Memory
                 | End::Expired
+                | End::Operator
                 | End::Drained
                 | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end), now),
             }

@@ -183,6 +183,11 @@ impl Outbox {
         self.packets.len()
     }
 
+    /// Returns the payload of all packets that it holds, in bytes.
+    pub(crate) fn payload(&self) -> usize {
+        self.cost - PACKET_COST * self.packets.len()
+    }
+
     /// Returns the number of bytes that count against `outbox_max`.
     pub(crate) fn cost(&self) -> usize {
         self.cost

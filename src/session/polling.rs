@@ -134,9 +134,9 @@ impl Session {
         }
     }
 
-    /// Ends the session because its id belongs to a session of another node. Of [`End::TakenOver`] its client learns nothing:
-    /// the session that it has begun there goes on.
-    pub fn handle_taken_over(&mut self, end: End, now: Instant) {
+    /// Ends the session for a reason that comes from neither side. Of [`End::TakenOver`] its client learns nothing: the
+    /// session that it has begun at another node goes on.
+    pub fn handle_ended(&mut self, end: End, now: Instant) {
         self.end(end, now);
     }
 

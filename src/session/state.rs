@@ -289,6 +289,16 @@ impl Session {
             && self.outbox.has_waiting()
     }
 
+    /// Returns how many messages wait for the client, and how many bytes their payload has.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.outbox.messages_waiting(), self.outbox.payload())
+    }
+
+    /// Returns whether the client is moving to a WebSocket.
+    pub const fn is_upgrading(&self) -> bool {
+        self.upgrade.is_some()
+    }
+
     /// Returns when the oldest message that waits for the client arrived from the backend.
     pub fn oldest_message(&self) -> Option<Instant> {
         self.outbox.oldest()

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use self::direction::{Direction, Flow, Then};
 use self::opening::Opening;
@@ -46,7 +45,6 @@ pub struct Relay {
     /// The backend's first message, if it describes the session.
     opening: Option<Opening>,
     session: RelayedSession,
-    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The time at which the client's permission expires.
     expiry: Option<Pin<Box<Sleep>>>,
     /// The end that the proxy announces to both sides, once it has decided on one.
@@ -101,7 +99,6 @@ impl Relay {
             pace: Pace::new(session.rate),
             opening: session.introduction.map(Opening::new),
             expiry: session.expires_at.map(|at| Box::pin(tokio::time::sleep_until(at))),
-            drain: Some(Box::pin(session.handle.drain.clone().cancelled_owned())),
             session,
             decided: None,
             first: None,
@@ -123,16 +120,12 @@ impl Relay {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
-            self.drain = None;
-            self.decided.get_or_insert(End::Drained);
+        if let Poll::Ready(end) = self.session.handle.wishes.poll(cx) {
+            self.decide(end);
         }
         if self.expiry.as_mut().is_some_and(|expiry| expiry.as_mut().poll(cx).is_ready()) {
             self.expiry = None;
-            // A drain would let it finish what it is sending.
-            if self.decided.is_none_or(|end| end == End::Drained) {
-                self.decided = Some(End::Expired);
-            }
+            self.decide(End::Expired);
         }
         let Self { client, upstream, up, down, opening, session, pace, .. } = self;
         // The first message is read before the client can use the id or exceed the limit that it contains.
@@ -211,6 +204,14 @@ impl Relay {
                 (false, false) if self.down.is_ended() => Some(End::UpstreamClosed),
                 (false, false) => None,
             };
+        }
+    }
+
+    /// Decides that the session ends, unless that is decided already. A drain lets it finish what it is sending, so it is
+    /// outweighed.
+    fn decide(&mut self, end: End) {
+        if self.decided.is_none_or(|decided| decided == End::Drained) {
+            self.decided = Some(end);
         }
     }
 

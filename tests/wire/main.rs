@@ -54,6 +54,7 @@ mod network;
 mod nodes;
 mod nodes_tls;
 mod one_connection;
+mod operator;
 mod order;
 mod overlap;
 mod payloads;

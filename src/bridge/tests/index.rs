@@ -11,9 +11,9 @@ fn is_here(registry: &Registry, route: &RouteId) -> bool {
 }
 
 fn relay() -> Entry {
-    let drain = tokio_util::sync::CancellationToken::new();
+    let wishes = Wishes::default();
     let tally = crate::tally::Tally::of(None);
-    Entry::Relay(Arc::new(RelayHandle { framing: Arc::new(PlainFraming), drain, route: None, tally }))
+    Entry::Relay(Arc::new(RelayHandle { framing: Arc::new(PlainFraming), wishes, route: None, tally }))
 }
 
 #[test]

@@ -258,7 +258,8 @@ impl Framing for SockJsFraming {
             | End::Expired
             | End::Drained
             | End::Cut
-            | End::TakenOver => Closing::new(1000, "Normal closure"),
+            | End::TakenOver
+            | End::Operator => Closing::new(1000, "Normal closure"),
         }
     }
 
@@ -300,6 +301,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
         End::Stalled => Closing::new(1013, "Connection stalled"),
         End::Memory => Closing::new(1013, "Out of memory"),
         End::Expired => Closing::new(1008, "Permission expired"),
+        End::Operator => Closing::new(1008, "Ended by an operator"),
         End::ClientClosed
         | End::ClientGone
         | End::PingTimeout
@@ -322,7 +324,8 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         | End::Overlap
         | End::Stalled
         | End::Memory
-        | End::Expired => Some(why(end, closing)),
+        | End::Expired
+        | End::Operator => Some(why(end, closing)),
     }
 }
 

@@ -57,11 +57,11 @@ fn a_session_that_goes_on_at_another_node_tells_its_client_of_no_end() {
         let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
         assert_eq!(rig.fetch(), [open()]);
         rig.poll();
-        rig.session.handle_taken_over(End::TakenOver, rig.now);
+        rig.session.handle_ended(End::TakenOver, rig.now);
         let ended = [answer(&[nothing]), Event::Ended(End::TakenOver), closes_link(End::TakenOver)];
         assert_eq!(rig.events(), ended);
         assert_eq!(rig.session.ending(), None, "nothing is remembered of it");
-        rig.session.handle_taken_over(End::TakenOver, rig.now);
+        rig.session.handle_ended(End::TakenOver, rig.now);
         assert_eq!(rig.events(), []);
     }
 }

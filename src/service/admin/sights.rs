@@ -25,10 +25,10 @@ pub struct SeenUpstream {
     pub sight: upstream::Sight,
 }
 
-/// Returns them as the text of `/api/upstreams`.
-pub(super) fn shown_upstreams(upstreams: &[SeenUpstream]) -> String {
+/// Returns them as `/api/upstreams` shows them.
+pub(super) fn shown_upstreams(upstreams: &[SeenUpstream]) -> Value {
     let upstreams: Vec<Value> = upstreams.iter().map(upstream).collect();
-    format!("{:#}\n", json!({ "upstreams": upstreams }))
+    json!({ "upstreams": upstreams })
 }
 
 fn upstream(SeenUpstream { state, sight }: &SeenUpstream) -> Value {
@@ -52,11 +52,11 @@ fn upstream(SeenUpstream { state, sight }: &SeenUpstream) -> Value {
     })
 }
 
-/// Returns it as the text of `/api/nodes`. What is not known is `null`; times are in seconds.
-pub(super) fn shown(seen: &Seen) -> String {
+/// Returns it as `/api/nodes` shows it. What is not known is `null`; times are in seconds.
+pub(super) fn shown(seen: &Seen) -> Value {
     let nodes: Vec<Value> = seen.nodes.iter().map(node).collect();
     let processes: Vec<Value> = seen.processes.iter().map(process).collect();
-    format!("{:#}\n", json!({ "nodes": nodes, "processes": processes }))
+    json!({ "nodes": nodes, "processes": processes })
 }
 
 /// Returns a process, whose name is the beginning of its sessions' ids.

@@ -1,6 +1,14 @@
-//! The admin listener's service: liveness, readiness and metrics.
+//! The admin listener's service: health, metrics, and what an operator sees and does.
 //!
-//! It knows nothing of upstreams or sessions: the wiring reports their state.
+//! It knows nothing of upstreams and nodes: the wiring reports their state.
+
+mod control;
+mod endpoint;
+mod page;
+mod query;
+mod readiness;
+mod sessions;
+mod sights;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,16 +19,19 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
-use super::control::is_of_another_site;
-pub use super::control::{Control, Fault, Reloading};
-pub use super::readiness::{NodesState, State, UpstreamState};
-pub use super::sights::{Seen, SeenUpstream};
-use super::sights::{shown, shown_upstreams};
+use self::control::is_of_another_site;
+pub use self::control::{Control, Fault, Reloading};
+use self::endpoint::Endpoint;
+use self::page::{Page, refuse_method};
+use self::query::Query;
+pub use self::readiness::{NodesState, State, UpstreamState};
+pub use self::sessions::Sessions;
+pub use self::sights::{Seen, SeenUpstream};
+use self::sights::{shown, shown_upstreams};
 use crate::meter::Metrics;
 
 /// Determines the readiness, within the time that a probe waits.
@@ -32,65 +43,54 @@ pub type Sights = Arc<dyn Fn() -> Seen + Send + Sync>;
 /// Returns the upstreams.
 pub type Upstreams = Arc<dyn Fn() -> Vec<SeenUpstream> + Send + Sync>;
 
-/// Answers `/livez`, `/readyz`, `/metrics`, `/api/upstreams`, `/api/nodes` and an index of them; reloads at a POST to `/api/reload`.
+/// Answers what operators and their tools ask; [`Endpoint`] lists it.
 #[derive(Clone)]
 pub struct Admin {
-    metrics: Metrics,
-    readiness: Readiness,
-    upstreams: Upstreams,
-    sights: Sights,
-    control: Control,
+    /// Everything that is counted.
+    pub metrics: Metrics,
+    /// Whether it is ready.
+    pub readiness: Readiness,
+    /// The upstreams.
+    pub upstreams: Upstreams,
+    /// The nodes.
+    pub sights: Sights,
+    /// The sessions.
+    pub sessions: Sessions,
+    /// What may be asked of the process.
+    pub control: Control,
 }
 
 impl Admin {
-    /// Creates a service that reports these.
-    pub fn new(
-        metrics: Metrics,
-        readiness: Readiness,
-        upstreams: Upstreams,
-        sights: Sights,
-        control: Control,
-    ) -> Self {
-        Self { metrics, readiness, upstreams, sights, control }
-    }
-
     /// Responds to a request, which `is_foreign` if a page of another site sends it.
     async fn respond(self, method: Method, uri: Uri, is_foreign: bool) -> Response<Full<Bytes>> {
-        if uri.path() == RELOAD {
-            return self.reload(&method, is_foreign).await;
+        // An unknown path is not found by any method.
+        let Some((endpoint, rest)) = Endpoint::find(uri.path()) else {
+            return Page::text(StatusCode::NOT_FOUND, "not found\n").into();
+        };
+        if !endpoint.allows(&method) {
+            return refuse_method(endpoint.allowed());
         }
-        let page = match uri.path() {
-            "/" => Page::text(StatusCode::OK, INDEX),
-            "/livez" => Page::text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readyz(uri.query()).await,
-            "/metrics" => Page {
+        if is_foreign && endpoint.changes() {
+            return Page::problem(StatusCode::FORBIDDEN, "a page of another site may not ask for this")
+                .into();
+        }
+        match endpoint {
+            Endpoint::Index => Page::text(StatusCode::OK, Endpoint::index()),
+            Endpoint::Livez => Page::text(StatusCode::OK, "ok\n"),
+            Endpoint::Readyz => self.readyz(uri.query()).await,
+            Endpoint::Metrics => Page {
                 status: StatusCode::OK,
                 media_type: Metrics::CONTENT_TYPE,
                 body: self.metrics.render().into(),
             },
-            "/api/upstreams" => Page::json(StatusCode::OK, shown_upstreams(&(self.upstreams)())),
-            "/api/nodes" => Page::json(StatusCode::OK, shown(&(self.sights)())),
-            "/api/differing" => {
-                Page::json(StatusCode::OK, self.control.differing(uri.query().unwrap_or_default()))
-            }
-            _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
-        };
-        // An unknown path is not found by any method.
-        if page.status == StatusCode::NOT_FOUND || matches!(method, Method::GET | Method::HEAD) {
-            return page.into();
+            Endpoint::Sessions => self.sessions.list(Query::parse(uri.query())).await,
+            Endpoint::Session => self.sessions.end(rest.to_owned()).await,
+            Endpoint::Upstreams => Page::json(StatusCode::OK, &shown_upstreams(&(self.upstreams)())),
+            Endpoint::Nodes => Page::json(StatusCode::OK, &shown(&(self.sights)())),
+            Endpoint::Differing => self.control.differing(uri.query().unwrap_or_default()),
+            Endpoint::Reload => self.control.reload().await,
         }
-        refuse_method("GET, HEAD")
-    }
-
-    async fn reload(self, method: &Method, is_foreign: bool) -> Response<Full<Bytes>> {
-        if method != Method::POST {
-            return refuse_method("POST");
-        }
-        if is_foreign {
-            return Page::text(StatusCode::FORBIDDEN, "a page of another site may not ask for this\n").into();
-        }
-        let (status, body) = self.control.reload().await;
-        Page::json(status, body).into()
+        .into()
     }
 
     /// Only one parameter has a meaning; names of upstreams need no escapes.
@@ -124,60 +124,16 @@ impl<B> Service<Request<B>> for Admin {
     }
 }
 
-/// A complete response; hyper omits the body for `HEAD`.
-struct Page {
-    status: StatusCode,
-    media_type: &'static str,
-    body: Bytes,
-}
-
-impl Page {
-    fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self { status, media_type: "text/plain; charset=utf-8", body: body.into() }
-    }
-
-    fn json(status: StatusCode, body: String) -> Self {
-        Self { status, media_type: "application/json", body: body.into() }
-    }
-}
-
-fn refuse_method(allowed: &'static str) -> Response<Full<Bytes>> {
-    let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    refusal
-}
-
-impl From<Page> for Response<Full<Bytes>> {
-    fn from(page: Page) -> Self {
-        let mut response = Self::new(Full::new(page.body));
-        *response.status_mut() = page.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    }
-}
-
-const INDEX: &str = "\
-polliwog
-
-/livez          200 while the process runs
-/readyz         200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
-/metrics        the metrics, for Prometheus
-/api/upstreams  the upstreams with their addresses
-/api/nodes      the nodes of the cluster as this one sees them, and the other processes of this host
-/api/reload     POST: reads the configuration again
-";
-
-const RELOAD: &str = "/api/reload";
-
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
     use std::future::ready;
 
+    use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::bridge::Registry;
     use crate::upstream::Health;
 
     #[tokio::test]
@@ -258,13 +214,15 @@ mod tests {
             reload: Arc::new(|| Box::pin(ready(Ok(())))),
             differing: Arc::new(|_| serde_json::Value::Null),
         };
-        Admin::new(
-            Metrics::new(),
-            Arc::new(move || Box::pin(ready(state.clone()))),
-            Arc::new(Vec::new),
-            Arc::new(Seen::default),
+        let sessions = Sessions(Registry::new(1));
+        Admin {
+            metrics: Metrics::new(),
+            readiness: Arc::new(move || Box::pin(ready(state.clone()))),
+            upstreams: Arc::new(Vec::new),
+            sights: Arc::new(Seen::default),
+            sessions,
             control,
-        )
+        }
     }
 
     fn request(method: Method, path: &str) -> Request<()> {

@@ -1,0 +1,48 @@
+//! The complete responses of the admin listener.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+/// A complete response; hyper omits the body for `HEAD`.
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) media_type: &'static str,
+    pub(super) body: Bytes,
+}
+
+impl Page {
+    pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, media_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        Self { status, media_type: JSON, body: format!("{body:#}\n").into() }
+    }
+
+    /// Returns what says why a request was not fulfilled.
+    pub(super) fn problem(status: StatusCode, problem: &str) -> Self {
+        Self::json(status, &json!({ "problem": problem }))
+    }
+}
+
+/// Refuses a method where only `allowed` have a meaning.
+pub(super) fn refuse_method(allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    refusal
+}
+
+impl From<Page> for Response<Full<Bytes>> {
+    fn from(page: Page) -> Self {
+        let mut response = Self::new(Full::new(page.body));
+        *response.status_mut() = page.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+pub(super) const JSON: &str = "application/json";

@@ -190,7 +190,7 @@ impl Direction {
         show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Poll<()>> {
         let held = self.held.len();
-        let scratch_len = scratch.len().min(held + self.left);
+        let scratch_len = scratch.len().min(held.saturating_add(self.left));
         let scratch = &mut scratch[..scratch_len];
         scratch[..held].copy_from_slice(&self.held);
         let len = if self.read_ahead.is_empty() {

@@ -3,21 +3,22 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | clean exit |
-//! | 1 | failure, a drain that aborted sessions, tunnels or responses, a process that is not healthy, or a load run that saw disorder or disconnects |
-//! | 2 | invalid command line |
+//! | 1 | failure, a drain that aborted sessions, tunnels or responses, a process that is not healthy, a load run that saw disorder or disconnects, or a server with which something is wrong |
+//! | 2 | invalid command line, or a server to examine that cannot be reached |
 //! | 78 | invalid configuration (`EX_CONFIG` of sysexits) |
 //!
 //! ```
 //! use std::ffi::OsString;
 //! use std::process::ExitCode;
 //!
-//! use polliwog::{app, cli, load};
+//! use polliwog::{app, cli, doctor, load};
 //!
 //! let run = |args: &[&str]| {
 //!     let args = args.iter().map(OsString::from);
 //!     let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
-//!     let (prepare, load) = (app::prepare, load::run);
-//!     let actions = cli::Actions { prepare, inspect: app::inspect, compare: app::compare, health: app::health, load };
+//!     let (prepare, load, doctor) = (app::prepare, load::run, doctor::run);
+//!     let (inspect, compare, health) = (app::inspect, app::compare, app::health);
+//!     let actions = cli::Actions { prepare, inspect, compare, health, load, doctor };
 //!     cli::main(args, env.into_iter(), &actions)
 //! };
 //! assert_eq!(run(&["polliwog", "--version"]), ExitCode::SUCCESS);
@@ -47,7 +48,7 @@ pub type Health = Result<(bool, String), String>;
 
 /// What the commands do.
 #[derive(Debug)]
-pub struct Actions<L, R> {
+pub struct Actions<L, D, R> {
     /// Returns the proxy once signals are handled.
     pub prepare: fn() -> Result<R, ExitCode>,
     /// Asks the nodes of a cluster.
@@ -58,15 +59,17 @@ pub struct Actions<L, R> {
     pub health: fn(&AdminSettings, bool) -> Health,
     /// The load generator, with its own options.
     pub load: fn(L) -> ExitCode,
+    /// The examination of a server, with its own options.
+    pub doctor: fn(D) -> ExitCode,
 }
 
 /// Parses the command line, loads the configuration and runs the command.
-pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
+pub fn main<L: Args, D: Args, R: FnOnce(Config, Origin) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
-    actions: &Actions<L, R>,
+    actions: &Actions<L, D, R>,
 ) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::<L, D>::try_parse_from(args) {
         Ok(cli) => cli,
         Err(answer) => return print_answer(&answer),
     };
@@ -84,11 +87,10 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
         }
     };
     match cli.command.unwrap_or_else(|| Command::Run(ConfigFile::default())) {
-        Command::Load { file, .. } if file.is_some() || outer.is_some() => {
-            let conflict = "load is a client and reads no configuration: leave out --config";
-            print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
-        }
+        Command::Load { file, .. } if file.is_some() || outer.is_some() => reads_none::<L, D>("load"),
+        Command::Doctor { file, .. } if file.is_some() || outer.is_some() => reads_none::<L, D>("doctor"),
         Command::Load { options, .. } => (actions.load)(options),
+        Command::Doctor { options, .. } => (actions.doctor)(options),
         Command::Check { file, cluster, against } => match load_config(file, Use::Check) {
             Ok((config, origin)) => {
                 let mut code = check(&config, &origin.source);
@@ -106,8 +108,8 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
                 Err(error) => refuse(&error),
             }
         }
-        Command::Completions { shell } => code_of(&papers::print_completions(Cli::<L>::command(), shell)),
-        Command::Man { folder } => match papers::write_pages(Cli::<L>::command(), &folder) {
+        Command::Completions { shell } => code_of(&papers::print_completions(Cli::<L, D>::command(), shell)),
+        Command::Man { folder } => match papers::write_pages(Cli::<L, D>::command(), &folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
@@ -126,15 +128,15 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
 /// Connects Socket.IO, SockJS and other HTTP clients to a WebSocket backend.
 #[derive(Debug, Parser)]
 #[command(name = "polliwog", version, after_help = AFTER_HELP, max_term_width = 100)]
-struct Cli<L: Args> {
+struct Cli<L: Args, D: Args> {
     #[command(flatten)]
     file: ConfigFile,
     #[command(subcommand)]
-    command: Option<Command<L>>,
+    command: Option<Command<L, D>>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command<L: Args> {
+enum Command<L: Args, D: Args> {
     /// Run the proxy (the default); SIGTERM drains it, a second SIGTERM stops it at once.
     Run(ConfigFile),
     /// List every fault in the configuration and exit.
@@ -164,6 +166,14 @@ enum Command<L: Args> {
         file: Option<PathBuf>,
         #[command(flatten)]
         options: L,
+    },
+    /// Find out what is wrong between a client and a server, whatever stands between them.
+    Doctor {
+        // As above.
+        #[arg(long = "config", hide = true)]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        options: D,
     },
     /// Print what completes these commands in a shell.
     Completions {
@@ -203,8 +213,9 @@ Environment variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets
 server.listen, POLLIWOG_ROUTES__0__PATH=/chat/ sets the path of the first route.
 
 Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, a proxy that is
-not healthy, or a load run that saw disorder or disconnects; 2 invalid command
-line; 78 bad configuration.";
+not healthy, a load run that saw disorder or disconnects, or a server with which
+something is wrong; 2 invalid command line, or such a server cannot be reached;
+78 bad configuration.";
 
 /// Says that the configuration is valid, and when its certificates expire; the files that it names were read with it.
 fn check(config: &Config, source: &Source) -> ExitCode {
@@ -252,6 +263,12 @@ fn tell(health: Health) -> ExitCode {
         }
         Err(why) => fail(&why),
     }
+}
+
+/// Refuses a configuration for a command that is a client.
+fn reads_none<L: Args, D: Args>(command: &str) -> ExitCode {
+    let conflict = format!("{command} is a client and reads no configuration: leave out --config");
+    print_answer(&Cli::<L, D>::command().error(ErrorKind::ArgumentConflict, conflict))
 }
 
 /// Prints the help, the version, or the fault in the command line.

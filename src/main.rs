@@ -8,7 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    use polliwog::{app, cli, load};
+    use polliwog::{app, cli, doctor, load};
 
     let actions = cli::Actions {
         prepare: app::prepare,
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         compare: app::compare,
         health: app::health,
         load: load::run,
+        doctor: doctor::run,
     };
     cli::main(std::env::args_os(), std::env::vars_os(), &actions)
 }

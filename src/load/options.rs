@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::mix::{Kind, Mix};
 use super::pace::Bursts;
 use super::sources::Sources;
+use crate::client_options::{self, duration, header, url};
 use crate::units;
 
 /// Load-test a server with realistic clients and print the results.
@@ -160,7 +161,7 @@ impl Options {
 
     /// Returns whether TLS is spoken.
     pub(super) fn is_secure(&self) -> bool {
-        matches!(self.url.scheme_str(), Some("https" | "wss"))
+        client_options::is_secure(&self.url)
     }
 
     fn has_no_path(&self) -> bool {
@@ -197,13 +198,6 @@ impl Options {
     }
 }
 
-fn url(text: &str) -> Result<Uri, &'static str> {
-    let url: Uri = text.parse().map_err(|_| EXPECTED_URL)?;
-    let fits = matches!(url.scheme_str(), Some("http" | "https" | "ws" | "wss")) && url.host().is_some();
-    let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if fits && !has_user { Ok(url) } else { Err(EXPECTED_URL) }
-}
-
 fn rate(text: &str) -> Result<f64, &'static str> {
     let rate: f64 = text.parse().map_err(|_| "expected a number")?;
     if rate.is_finite() && rate >= 0.0 { Ok(rate) } else { Err("expected a number from 0 on") }
@@ -211,13 +205,6 @@ fn rate(text: &str) -> Result<f64, &'static str> {
 
 fn positive(text: &str) -> Result<f64, &'static str> {
     rate(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("expected a number above 0") })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).map_err(|error| match units::with_unit(text, |_| true) {
-        Some(meant) => format!("{error}; did you mean \"{meant}\"?"),
-        None => error.to_string(),
-    })
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -231,15 +218,6 @@ fn bursts(text: &str) -> Result<Bursts, &'static str> {
     sizes.and_then(|sizes| Bursts::new(&sizes)).ok_or("expected numbers from 1 to 4096, such as 1,4,16")
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
-    let (name, value) = text.split_once(':').ok_or(EXPECTED_HEADER)?;
-    let name = name.trim().parse().map_err(|_| EXPECTED_HEADER)?;
-    Ok((name, value.trim().parse().map_err(|_| EXPECTED_HEADER)?))
-}
-
-const EXPECTED_URL: &str =
-    "expected a URL such as http://127.0.0.1:8080/socket.io/ or wss://chat.example.org/feed";
-const EXPECTED_HEADER: &str = "expected a header such as \"Cookie: id=1\"";
 const EIO: u8 = 4;
 const SIZE_MAX: usize = 16 << 20;
 const BURST_MAX: u32 = 4096;

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{Place, code, err, out};
 
-const COMMANDS: [&str; 5] = ["run", "check", "health", "load", "completions"];
+const COMMANDS: [&str; 6] = ["run", "check", "health", "load", "doctor", "completions"];
 
 #[test]
 fn a_command_or_an_option_that_is_nearly_right_is_suggested() {

@@ -22,6 +22,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "networks",
         "chain",
         "units",
+        "client_options",
         "throttle",
         "tls",
         "fingerprint",
@@ -44,7 +45,7 @@ pub const FLOORS: [&[&str]; 11] = [
     &["service"],
     &["server"],
     &["config", "drain"],
-    &["cli", "app", "load", "docs"],
+    &["cli", "app", "load", "doctor", "docs"],
     &["fuzzing", "main"],
 ];
 

@@ -1,0 +1,325 @@
+//! What was asked and what came: plain data, which `probe` gathers and `judge` reads.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use crate::codec::engineio::{OpenPacket, Payload, v3};
+use crate::packet::{Packet, Text};
+use crate::revision::Revision;
+
+/// Everything that was seen. What was not looked at is `None` or empty.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    /// A handshake in each version of Engine.IO.
+    pub(super) handshakes: Vec<Handshake>,
+    /// Requests of sessions, each on a connection of its own.
+    pub(super) tries: Vec<Try>,
+    /// A poll that waited while a POST gave the server something to answer it with.
+    pub(super) push: Option<Push>,
+    /// A poll that waits.
+    pub(super) idle_poll: Option<Idle>,
+    /// A WebSocket that waits.
+    pub(super) idle_socket: Option<Idle>,
+    /// A WebSocket without a session.
+    pub(super) web_socket: Option<Opening>,
+    /// The WebSocket of a polling session.
+    pub(super) upgrade: Option<Opening>,
+}
+
+/// A request, and what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    /// Method and path, without ids, the user's own query and headers.
+    pub(super) asked: String,
+    /// From the request to the end of the response, or until it failed.
+    pub(super) took: Duration,
+    /// The response, as far as it came.
+    pub(super) answer: Option<Answer>,
+    /// Why the exchange is not complete.
+    pub(super) failure: Option<Failure>,
+}
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Unpacked, and no longer than [`BODY_MAX`].
+    pub(super) body: Bytes,
+    /// From the request to the response's headers.
+    pub(super) head_took: Duration,
+}
+
+/// Why an exchange failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// No connection, and why.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// Time is up.
+    #[error("no complete response within {0:?}")]
+    Late(Duration),
+    /// The connection ended before the response was complete.
+    #[error("the connection was closed without a complete response")]
+    HungUp,
+    /// What came is not HTTP.
+    #[error("the response is not HTTP: {0}")]
+    NotHttp(String),
+    /// The response is longer than anybody needs.
+    #[error("the response is too long")]
+    TooLong,
+}
+
+/// An Engine.IO handshake by polling.
+#[derive(Clone, Debug)]
+pub(super) struct Handshake {
+    pub(super) exchange: Exchange,
+    /// The version that was answered, and the open packet.
+    pub(super) open: Option<(Revision, OpenPacket)>,
+}
+
+/// A request of a session on a new connection.
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    pub(super) exchange: Exchange,
+    /// Which cookies it brought.
+    pub(super) cookies: Cookies,
+}
+
+/// Which cookies of the handshake a request brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cookies {
+    /// The handshake set none.
+    None,
+    /// All of them.
+    Kept,
+    /// None, though the handshake set some.
+    LeftOut,
+}
+
+/// A poll, and the POST that the server answers by answering the poll.
+#[derive(Clone, Debug)]
+pub(super) struct Push {
+    pub(super) poll: Exchange,
+    pub(super) post: Exchange,
+    /// From the POST to the poll's response.
+    pub(super) waited: Duration,
+}
+
+/// A connection on which nothing is said.
+#[derive(Clone, Debug)]
+pub(super) struct Idle {
+    /// Its request, without the id.
+    pub(super) asked: String,
+    /// When the server would break the silence.
+    pub(super) interval: Duration,
+    /// How long it was silent at most, without being cut.
+    pub(super) silent: Duration,
+    pub(super) ended: Ended,
+}
+
+/// How an idle connection ended.
+#[derive(Clone, Debug)]
+pub(super) enum Ended {
+    /// By us: nothing had happened.
+    Still,
+    /// With the heartbeat.
+    Beat,
+    /// By something else, in words.
+    Cut(String),
+    /// It never began, in words.
+    Unborn(String),
+}
+
+/// A WebSocket's handshake and its first packet.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) exchange: Exchange,
+    /// What `Sec-WebSocket-Accept` must say.
+    pub(super) accept: String,
+    /// What the WebSocket was for came: the open packet, or the pong of a probe. Otherwise why not; `None` if it never
+    /// opened.
+    pub(super) first: Option<Result<(), String>>,
+}
+
+impl Exchange {
+    /// Returns the complete response.
+    pub(super) fn whole(&self) -> Option<&Answer> {
+        self.answer.as_ref().filter(|_| self.failure.is_none())
+    }
+
+    /// Returns whether it went as it should.
+    pub(super) fn is_success(&self) -> bool {
+        self.whole().is_some_and(|answer| answer.status.is_success())
+    }
+
+    /// Returns what came, on one line.
+    pub(super) fn came(&self) -> String {
+        let after = seconds(self.took);
+        let head = self.answer.as_ref().map(|answer| {
+            let body = shown(&answer.body);
+            let body = if body.is_empty() { String::new() } else { format!(" {body}") };
+            format!("{}{body}", answer.status)
+        });
+        match (head, &self.failure) {
+            (Some(head), None) => format!("{head}, after {after}"),
+            (Some(head), Some(failure)) => format!("{head}, then {failure}"),
+            (None, Some(failure @ Failure::Late(_))) => failure.to_string(),
+            (None, Some(failure)) => format!("{failure}, after {after}"),
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+
+    /// Returns what was asked and what came.
+    pub(super) fn lines(&self) -> Vec<String> {
+        vec![self.asked.clone(), self.came()]
+    }
+
+    /// Returns whether the server says that it does not know the session.
+    pub(super) fn is_unknown_session(&self) -> bool {
+        let knows_not = |answer: &Answer| {
+            let text = String::from_utf8_lossy(&answer.body);
+            answer.status.is_client_error()
+                && ["Session ID unknown", "Invalid session", "Unknown session"]
+                    .iter()
+                    .any(|words| text.contains(words))
+        };
+        self.answer.as_ref().is_some_and(knows_not)
+    }
+}
+
+impl Answer {
+    /// Returns a header's values.
+    pub(super) fn all(&self, name: &HeaderName) -> Vec<String> {
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    }
+
+    /// Returns the packets of a poll's response; `None` if it has none, or malformed ones.
+    pub(super) fn packets(&self, revision: Revision) -> Option<Vec<Packet>> {
+        if self.status != StatusCode::OK {
+            return None;
+        }
+        let body = self.body.clone();
+        let packets: Result<Vec<Packet>, _> = match revision {
+            Revision::V4 => Payload::new(body).take(PACKETS_MAX).collect(),
+            Revision::V3 if body.first().is_some_and(|first| *first < b' ') => {
+                v3::BinaryPayload::new(body).take(PACKETS_MAX).collect()
+            }
+            Revision::V3 => v3::TextPayload::new(body, v3::Strings::Plain).take(PACKETS_MAX).collect(),
+        };
+        packets.ok().filter(|packets| !packets.is_empty())
+    }
+
+    /// Returns the open packet of a handshake and its version, which may be another than was asked for.
+    pub(super) fn open(&self) -> Option<(Revision, OpenPacket)> {
+        [Revision::V4, Revision::V3].into_iter().find_map(|revision| {
+            let first = self.packets(revision)?.into_iter().next()?;
+            let open = |text: &Text| OpenPacket::decode(text).filter(|open| is_fit(&open.sid));
+            if let Packet::Open(text) = first { Some((revision, open(&text)?)) } else { None }
+        })
+    }
+}
+
+/// Returns whether an id can stand in a URL.
+fn is_fit(sid: &str) -> bool {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '&' | '#' | '?' | '"' | '<' | '>' | '%');
+    (1..=SID_MAX).contains(&sid.len()) && sid.chars().all(fits)
+}
+
+/// Returns a duration as people read it.
+pub(super) fn seconds(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
+}
+
+/// Returns the beginning of a body, printable and without ids.
+pub(super) fn shown(body: &[u8]) -> String {
+    let start = &body[..body.len().min(SHOWN_MAX * 4)];
+    let text = String::from_utf8_lossy(start);
+    let text = without_ids(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let clean: String = text.escape_debug().filter(|c| *c != '\\').take(SHOWN_MAX).collect();
+    if clean.chars().count() == SHOWN_MAX || start.len() < body.len() { clean + "..." } else { clean }
+}
+
+fn without_ids(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("\"sid\":\"") else { return text.to_owned() };
+    let after = rest.split_once('"').map_or("", |(_, after)| after);
+    format!("{before}\"sid\":\"...\"{after}")
+}
+
+/// How much of a response is read.
+pub(super) const BODY_MAX: usize = 64 << 10;
+const PACKETS_MAX: usize = 1000;
+const SHOWN_MAX: usize = 90;
+const SID_MAX: usize = 512;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Makes a response.
+    pub(in crate::doctor) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            head_took: Duration::from_millis(3),
+        }
+    }
+
+    /// Makes an exchange that is complete.
+    pub(in crate::doctor) fn exchange(answer: Answer) -> Exchange {
+        Exchange {
+            asked: "GET /socket.io/".to_owned(),
+            took: Duration::from_millis(4),
+            answer: Some(answer),
+            failure: None,
+        }
+    }
+
+    /// Makes an exchange that failed before anything came.
+    pub(in crate::doctor) fn failed(failure: Failure) -> Exchange {
+        let took = Duration::from_secs(5);
+        Exchange { asked: "GET /socket.io/".to_owned(), took, answer: None, failure: Some(failure) }
+    }
+
+    #[test]
+    fn what_came_is_one_line_without_an_id() {
+        let open = r#"0{"sid":"secret","upgrades":[]}"#;
+        let came = exchange(answer(200, &[], open)).came();
+        assert_eq!(came, r#"200 OK 0{"sid":"...","upgrades":[]}, after 4 ms"#);
+        let page = exchange(answer(504, &[], &format!("<html>\r\n\x1b[31m{}", "x".repeat(200)))).came();
+        assert!(page.starts_with("504 Gateway Timeout <html> u{1b}[31mxxx"), "{page}");
+        assert!(page.len() < 150 && !page.contains('\x1b'), "{page}");
+        let late = failed(Failure::Late(Duration::from_secs(5))).came();
+        assert_eq!(late, "no complete response within 5s");
+    }
+
+    #[test]
+    fn an_unknown_session_is_told_from_other_refusals() {
+        let is_unknown = |status, body| exchange(answer(status, &[], body)).is_unknown_session();
+        assert!(is_unknown(400, r#"{"code":1,"message":"Session ID unknown"}"#));
+        assert!(is_unknown(400, "Session ID unknown"));
+        assert!(is_unknown(400, "\"Invalid session abc\""));
+        assert!(!is_unknown(400, r#"{"code":3,"message":"Bad request"}"#));
+        assert!(!is_unknown(200, "4Session ID unknown"));
+    }
+
+    #[test]
+    fn an_open_packet_is_read_in_the_version_that_came() {
+        let json = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+        let version = |body: &str| answer(200, &[], body).open().map(|(revision, _)| revision);
+        assert_eq!(version(json), Some(Revision::V4));
+        assert_eq!(version(&format!("{}:{json}2:40", json.len())), Some(Revision::V3));
+        for body in ["", "ok", "0{}", "1:6", "<html>", &json.replace("\"a\"", "\"a b\"")] {
+            assert_eq!(version(body), None, "{body}");
+        }
+    }
+}

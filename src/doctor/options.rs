@@ -1,0 +1,131 @@
+//! The options of `polliwog doctor`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use crate::client_options::{self, duration, header, url};
+
+/// Find out what is wrong between a client and a server, whatever stands between them.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP, disable_version_flag = true)]
+pub struct Options {
+    /// URL of a Socket.IO or Engine.IO server, as clients have it: http, https, ws or wss [default path: /socket.io/].
+    #[arg(value_name = "URL", value_parser = url)]
+    pub(super) url: Uri,
+    /// The path, if the URL has none: the option `path` of Socket.IO's clients.
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub(super) path: Option<String>,
+    /// A header for each request, such as "Cookie: id=1"; may be repeated.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    pub(super) header: Vec<(HeaderName, HeaderValue)>,
+    /// PEM file of the authorities to trust instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// How long an answer may take.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) timeout: Duration,
+    /// How long to watch a poll and a WebSocket on which nothing is said.
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "20s", value_parser = duration)]
+    pub(super) duration: Duration,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Options {
+    /// Returns why the options contradict each other, if they do.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        if self.path.is_some() && !self.has_no_path() {
+            return Some("the URL has a path already: leave out --path");
+        }
+        if self.timeout.is_zero() || self.timeout.max(self.duration) > LONGEST {
+            return Some("--timeout is above 0, and neither it nor --duration above 10m");
+        }
+        None
+    }
+
+    /// Returns whether TLS is spoken.
+    pub(super) fn is_secure(&self) -> bool {
+        client_options::is_secure(&self.url)
+    }
+
+    fn has_no_path(&self) -> bool {
+        matches!(self.url.path(), "" | "/")
+    }
+
+    /// Returns what is asked for.
+    pub(super) fn path(&self) -> &str {
+        match &self.path {
+            Some(path) => path,
+            None if self.has_no_path() => "/socket.io/",
+            None => self.url.path(),
+        }
+    }
+
+    /// Returns the user's own headers.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.header.iter().cloned().collect()
+    }
+}
+
+/// As Socket.IO's clients, which add what is missing.
+fn path(text: &str) -> Result<String, &'static str> {
+    let path = format!("/{}/", text.trim_matches('/')).replace("//", "/");
+    let is_path = path.parse::<Uri>().is_ok_and(|uri| uri.path() == path);
+    if is_path { Ok(path) } else { Err("expected a path such as /socket.io/") }
+}
+
+const LONGEST: Duration = Duration::from_mins(10);
+const AFTER_HELP: &str = "\
+Some forty requests are sent, at most four at once. No message reaches the application, and
+each session is closed.
+
+  polliwog doctor https://chat.example.org
+  polliwog doctor https://example.org --path /chat/ --header \"Authorization: Bearer ...\"
+
+Exit code: 0 nothing is wrong; 1 something is; 2 invalid command line, or nothing could connect.";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Options, String> {
+        let command = Options::augment_args(Command::new("doctor").no_binary_name(true));
+        let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
+        Options::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_path_is_the_urls_or_the_options_or_that_of_socket_io() {
+        for (args, path) in [
+            (&["http://h"][..], "/socket.io/"),
+            (&["https://h/a/socket.io/"], "/a/socket.io/"),
+            (&["wss://h/", "--path", "chat"], "/chat/"),
+            (&["ws://h", "--path", "/chat/"], "/chat/"),
+        ] {
+            let options = read(args).unwrap();
+            assert_eq!((options.path(), options.fault()), (path, None), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for args in
+            [&[][..], &["h"], &["http://u:p@h"], &["http://h", "--path", "a b"], &["http://h", "-d", "5"]]
+        {
+            assert!(read(args).is_err(), "{args:?}");
+        }
+        for args in [
+            &["http://h/a/", "--path", "/b/"][..],
+            &["http://h", "--timeout", "0"],
+            &["http://h", "--duration", "1h"],
+        ] {
+            assert!(read(args).unwrap().fault().is_some(), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Gathers the facts: what is asked of the server, in which order, within which time.
+//!
+//! A poll and a WebSocket wait in silence for most of the time. Beside them, everything else is asked one after the
+//! other, each request on a connection of its own.
+
+mod client;
+mod idle;
+mod session;
+mod websocket;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+pub(super) use self::client::Client;
+use self::session::Session;
+pub(super) use self::session::Sessions;
+use self::websocket::Socket;
+use super::facts::{Cookies, Facts, Failure, Push, Try};
+use crate::revision::Revision;
+
+/// Gathers the facts. A poll and a WebSocket wait in silence for at most `silence`.
+///
+/// # Errors
+/// Says why nothing could connect.
+pub(super) async fn examine(sessions: &Sessions, silence: Duration, facts: &mut Facts) -> Result<(), String> {
+    let mut first = None;
+    for revision in [Revision::V4, Revision::V3] {
+        let (handshake, session) = sessions.begin(revision).await;
+        if let Some(Failure::Connect(why)) = &handshake.exchange.failure {
+            return Err(why.clone());
+        }
+        facts.handshakes.push(handshake);
+        match session {
+            Some(session) if first.is_none() => first = Some(session),
+            Some(session) => {
+                sessions.close(&session).await;
+            }
+            None => {}
+        }
+    }
+    let Some(session) = first else { return Ok(()) };
+    let (revision, interval) = (session.revision, session.open.ping_interval);
+    // Even if each answer comes in the last moment, there is an end.
+    let end = Instant::now() + silence.max(QUICK_TIME);
+    let Facts { idle_poll, idle_socket, web_socket, .. } = facts;
+    let (idle_poll, idle_socket, web_socket) = (idle_poll, idle_socket, web_socket);
+    let mut rest = Facts::default();
+    let waits = async {
+        let (poll, (opening, socket)) = tokio::join!(
+            idle::poll(sessions, revision, silence),
+            idle::web_socket(sessions, revision, interval, silence),
+        );
+        (*idle_poll, *idle_socket, *web_socket) = (poll, socket, Some(opening));
+    };
+    // What is asked too late stays unseen.
+    let (_, ()) = tokio::join!(timeout_at(end, ask_all(sessions, session, &mut rest)), waits);
+    (facts.tries, facts.push, facts.upgrade) = (rest.tries, rest.push, rest.upgrade);
+    Ok(())
+}
+
+/// Asks everything that is answered at once.
+async fn ask_all(sessions: &Sessions, first: Session, facts: &mut Facts) {
+    try_often(sessions, &first, facts).await;
+    facts.push = Some(push(sessions, &first).await);
+    let (_, Some(second)) = sessions.begin(first.revision).await else { return };
+    try_often(sessions, &second, facts).await;
+    if second.open.upgrades {
+        upgrade(sessions, &second, facts).await;
+    }
+    sessions.close(&second).await;
+}
+
+/// Uses a session on one connection after the other, with its cookies and without.
+async fn try_often(sessions: &Sessions, session: &Session, facts: &mut Facts) {
+    for _ in 0..TRIES {
+        let exchange = sessions.post_nothing(session).await;
+        facts.tries.push(Try { exchange, cookies: session.cookies() });
+    }
+    if session.cookies() == Cookies::Kept {
+        let bare = session.without_cookie();
+        for _ in 0..TRIES {
+            let exchange = sessions.post_nothing(&bare).await;
+            facts.tries.push(Try { exchange, cookies: Cookies::LeftOut });
+        }
+    }
+}
+
+/// Closes a session while a poll waits: every server answers the poll then.
+async fn push(sessions: &Sessions, session: &Session) -> Push {
+    let mut poll = Box::pin(sessions.poll(session, None));
+    for _ in 0..POLLS {
+        tokio::select! {
+            // Something had come before, such as answers to pings of protocol 3: poll again.
+            _ = &mut poll => poll = Box::pin(sessions.poll(session, None)),
+            // The poll has arrived, before the POST.
+            () = sleep(PARKED) => break,
+        }
+    }
+    let began = Instant::now();
+    let answered = async {
+        let polled = poll.await;
+        (polled, began.elapsed())
+    };
+    let ((poll, waited), post) = tokio::join!(answered, sessions.close(session));
+    Push { poll, post, waited }
+}
+
+/// Opens the WebSocket of a session, and probes it as a client does.
+async fn upgrade(sessions: &Sessions, session: &Session, facts: &mut Facts) {
+    let client = sessions.client();
+    let (opening, socket) = Socket::open(client, session.revision, Some(session)).await;
+    let opening = facts.upgrade.insert(opening);
+    let Some(mut socket) = socket else { return };
+    let probed = match socket.send("2probe").await {
+        Ok(()) => socket.expect("3probe", client.patience).await,
+        broken => broken,
+    };
+    opening.first = Some(probed);
+    socket.close().await;
+}
+
+/// How often each session is used.
+const TRIES: usize = 4;
+/// How many polls take what has come already.
+const POLLS: usize = 3;
+/// How long a poll is on its way at most, if all is well.
+const PARKED: Duration = Duration::from_millis(500);
+/// How long everything but the silence may take.
+const QUICK_TIME: Duration = Duration::from_secs(20);

@@ -1,0 +1,111 @@
+//! A WebSocket: the handshake byte for byte, since a proxy may change any of its headers, and the first packets.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderValue, Method};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::client::{Ask, Client, Switched};
+use super::session::{Session, query};
+use crate::doctor::facts::{Opening, seconds};
+use crate::packet::Transport;
+use crate::revision::Revision;
+
+/// A WebSocket that is open.
+#[derive(Debug)]
+pub(super) struct Socket(WebSocketStream<Switched>);
+
+impl Socket {
+    /// Asks for a WebSocket, of a session or for a new one.
+    pub(super) async fn open(
+        client: &Client,
+        revision: Revision,
+        session: Option<&Session>,
+    ) -> (Opening, Option<Self>) {
+        let key = generate_key();
+        let accept = derive_accept_key(key.as_bytes());
+        let secret = session.map(|session| ("sid", session.open.sid.as_str()));
+        let ask = Ask::new(Method::GET, &query(revision, Transport::WebSocket), secret)
+            .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+            .with(UPGRADE, HeaderValue::from_static("websocket"))
+            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        let ask = match HeaderValue::try_from(key) {
+            Ok(key) => ask.with(SEC_WEBSOCKET_KEY, key),
+            Err(_) => ask,
+        };
+        let ask = session.map_or(ask.clone(), |session| session.sign(ask));
+        let (exchange, switched) = client.ask_to_switch(ask).await;
+        let is_right = exchange
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.all(&SEC_WEBSOCKET_ACCEPT) == [accept.clone()]);
+        let opening = Opening { exchange, accept, first: None };
+        // A client fails a WebSocket whose key is not answered rightly (RFC 6455, section 4.1).
+        let Some(switched) = switched.filter(|_| is_right) else { return (opening, None) };
+        let socket = WebSocketStream::from_raw_socket(switched, Role::Client, Some(config())).await;
+        (opening, Some(Self(socket)))
+    }
+
+    /// Sends a text.
+    pub(super) async fn send(&mut self, text: &'static str) -> Result<(), String> {
+        self.0.send(Message::from(text)).await.map_err(|error| error.to_string())
+    }
+
+    /// Waits for a text with this beginning; others are passed over.
+    ///
+    /// # Errors
+    /// Says what came instead; `None` if nothing came in time.
+    pub(super) async fn wait_for(
+        &mut self,
+        beginning: &str,
+        patience: Duration,
+    ) -> Result<(), Option<String>> {
+        let found = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) if text.starts_with(beginning) => return Ok(()),
+                    Some(Ok(Message::Close(frame))) => {
+                        let code = frame.map(|frame| format!(" ({})", u16::from(frame.code)));
+                        return Err(format!("a Close frame{}", code.unwrap_or_default()));
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error.to_string()),
+                    None => return Err("the end of the connection".to_owned()),
+                }
+            }
+        };
+        timeout(patience, found).await.map_err(|_| None)?.map_err(Some)
+    }
+
+    /// Expects a text, as a fact.
+    pub(super) async fn expect(&mut self, beginning: &str, patience: Duration) -> Result<(), String> {
+        self.wait_for(beginning, patience)
+            .await
+            .map_err(|came| came.unwrap_or_else(|| format!("nothing within {}", seconds(patience))))
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(mut self) {
+        let goodbye = async {
+            let _ = self.0.close(None).await;
+            while let Some(Ok(_)) = self.0.next().await {}
+        };
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
+    }
+}
+
+fn config() -> WebSocketConfig {
+    let config = WebSocketConfig::default().read_buffer_size(BUFFER_LEN).write_buffer_size(BUFFER_LEN);
+    config.max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX))
+}
+
+const BUFFER_LEN: usize = 4096;
+const MESSAGE_MAX: usize = 1 << 20;
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,165 @@
+// Servers, proxies and the processes of one case, all on the loopback; whatever ends the case ends them.
+
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { accepts, freePort, sleep } from '../interop/lib/ports.mjs';
+import { start } from '../interop/lib/processes.mjs';
+
+const require = createRequire(new URL('../interop/', import.meta.url));
+/** Short, so that a heartbeat comes soon; a busy machine has time to answer. */
+const BEAT = { pingInterval: 3000, pingTimeout: 20_000 };
+
+export class Site {
+  constructor(binary) {
+    this.binary = binary;
+    this.folder = mkdtempSync(path.join(tmpdir(), 'polliwog-doctor-'));
+    this.children = [];
+    this.ends = [];
+    this.engines = [];
+  }
+
+  /** Starts a server of Socket.IO 3 and 4, and returns its port. */
+  async socketIo(options = {}) {
+    const { Server } = require('socket.io');
+    const server = http.createServer();
+    const io = new Server(server, { ...BEAT, ...options });
+    this.engines.push(io.engine);
+    return this.#listen(server, () => io.disconnectSockets(true));
+  }
+
+  /** Starts a server of Socket.IO 2. */
+  async socketIo2() {
+    const server = http.createServer();
+    const io = require('socket.io-2')(server, BEAT);
+    this.engines.push(io.engine);
+    return this.#listen(server);
+  }
+
+  /** Starts a bare Engine.IO server, at Socket.IO's path. */
+  async engineIo() {
+    const { Server } = require('engine.io');
+    const server = http.createServer();
+    const engine = new Server(BEAT);
+    engine.attach(server, { path: '/socket.io/' });
+    this.engines.push(engine);
+    return this.#listen(server);
+  }
+
+  /** Starts Polliwog with its demo. */
+  async polliwog() {
+    const port = await freePort();
+    const file = this.#write(`polliwog-${port}.toml`, `[server]
+listen = "127.0.0.1:${port}"
+[admin]
+listen = "127.0.0.1:${await freePort()}"
+[log]
+level = "error"
+[defaults]
+ping_interval = "3s"
+[[routes]]
+path = "/socket.io/"
+dialect = "engine.io"
+upstream = "demo"
+[upstreams.demo]
+kind = "demo"
+`);
+    await this.#run(this.binary, ['run', '--config', file], port);
+    return port;
+  }
+
+  /** Starts nginx in front of ports, with these lines in its location and others in its upstream. */
+  async nginx(ports, location, upstream = '') {
+    const port = await freePort();
+    const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+    const file = this.#write(`nginx-${port}.conf`, `daemon off;
+master_process off;
+pid ${this.folder}/nginx-${port}.pid;
+error_log stderr crit;
+events { worker_connections 1000; }
+http {
+  access_log off;
+${folders.map((folder) => `  ${folder}_temp_path ${this.folder}/${folder};`).join('\n')}
+  map $http_upgrade $upgrade { default upgrade; "" ""; }
+  upstream servers {
+    ${upstream}
+${ports.map((port) => `    server 127.0.0.1:${port};`).join('\n')}
+  }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://servers;
+      ${location}
+    }
+  }
+}
+`);
+    await this.#run('nginx', ['-p', this.folder, '-c', file, '-e', 'stderr'], port);
+    return port;
+  }
+
+  /** Starts a proxy of bytes, which may change what the server says. */
+  async middlebox(to, change) {
+    const server = net.createServer((client) => {
+      const backend = net.connect(to, '127.0.0.1');
+      client.on('error', () => backend.destroy()).pipe(backend);
+      backend.on('error', () => client.destroy());
+      backend.on('data', (bytes) => change(bytes, client)).on('end', () => client.end());
+    });
+    return this.#listen(server);
+  }
+
+  /** Waits until no session is left on the servers. */
+  async isLeftAlone() {
+    const left = () => this.engines.reduce((sum, engine) => sum + engine.clientsCount, 0);
+    // The interval between two looks.
+    for (const until = Date.now() + 5000; left() > 0; await sleep(50)) {
+      if (Date.now() > until) throw new Error(`${left()} sessions are left`);
+    }
+  }
+
+  async stop() {
+    await Promise.all(
+      this.children.map((child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return undefined;
+        const ended = once(child, 'exit');
+        child.kill('SIGKILL');
+        return ended;
+      }),
+    );
+    this.ends.forEach((end) => end());
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #listen(server, end = () => {}) {
+    const sockets = new Set();
+    server.on('connection', (socket) => sockets.add(socket) && socket.once('close', () => sockets.delete(socket)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    this.ends.push(() => {
+      end();
+      sockets.forEach((socket) => socket.destroy());
+      server.close();
+    });
+    return server.address().port;
+  }
+
+  #write(name, text) {
+    const file = path.join(this.folder, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  async #run(program, args, port) {
+    const child = start(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.children.push(child);
+    // The interval between two looks.
+    for (const until = Date.now() + 20_000; !(await accepts(port)); await sleep(50)) {
+      if (Date.now() > until || child.exitCode !== null) throw new Error(`${program} does not listen at ${port}`);
+    }
+  }
+}

@@ -82,8 +82,9 @@ impl Keeper {
         let looked = spawn_blocking(move || (storage.certificate(&domain), storage.attempts(&domain))).await;
         let Ok((certificate, attempts)) = looked else { return SystemTime::now() + LOOK };
         let validity = self.show(certificate);
-        if let Some(attempts) = attempts {
-            self.attempts = attempts;
+        // Those that could not be kept count all the same.
+        if let Some(kept) = attempts.filter(|kept| !kept.are_before(self.attempts)) {
+            self.attempts = kept;
         }
         self.attempts.due(validity, SystemTime::now(), chance)
     }

@@ -45,7 +45,13 @@ impl OrderError {
 
 impl From<Error> for OrderError {
     fn from(error: Error) -> Self {
-        if let Error::Api(problem) = error { Self::Refused(told(&problem)) } else { Self::Unreached(error) }
+        // One of these says nothing of the order (RFC 8555, section 6.5), and was tried again already.
+        if let Error::Api(problem) = &error
+            && problem.r#type.as_deref() != Some(BAD_NONCE)
+        {
+            return Self::Refused(told(problem));
+        }
+        Self::Unreached(error)
     }
 }
 
@@ -160,9 +166,25 @@ fn told(problem: &Problem) -> String {
 
 /// An account that the server has forgotten, as test servers do.
 const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
+/// A request came with a number that the server does not know, or not any more.
+const BAD_NONCE: &str = "urn:ietf:params:acme:error:badNonce";
 /// How often the server is asked how far it is.
 const PACE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
     .timeout(Duration::from_secs(90));
 const ORDER_TIMEOUT: Duration = Duration::from_mins(4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_that_the_server_does_not_know_is_no_refusal() {
+        for (kind, failure) in [("badNonce", Failure::Unreached), ("rateLimited", Failure::Refused)] {
+            let problem = format!("{{\"type\":\"urn:ietf:params:acme:error:{kind}\",\"detail\":\"no\"}}");
+            let error = OrderError::from(Error::Api(serde_json::from_str(&problem).unwrap()));
+            assert_eq!(error.failure(), failure, "{error}");
+        }
+    }
+}

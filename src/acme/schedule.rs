@@ -74,6 +74,11 @@ impl Attempts {
         Self { pause: self.pause.min(HURRIED.as_secs()), ..self }
     }
 
+    /// Returns whether the others have failed again since the last of these.
+    pub(super) const fn are_before(&self, others: Self) -> bool {
+        self.last < others.last
+    }
+
     /// Returns the pause after the last.
     pub(super) fn pause(&self) -> Duration {
         Duration::from_secs(self.pause)
@@ -138,6 +143,17 @@ mod tests {
         assert!((3.9..4.1).contains(&days(of(6), 0.0)));
         // An expired one at once.
         assert!(attempts.due(Some(of(90)), start() + 91 * DAY, 0.0) < start() + 91 * DAY);
+    }
+
+    #[test]
+    fn what_another_process_has_kept_counts_unless_it_is_older() {
+        let failed = |attempts: Attempts, now| attempts.failed(Failure::Unreached, None, now, 0.5);
+        let first = failed(Attempts::default(), start());
+        let second = failed(first, start() + DAY);
+        assert!(first.are_before(second) && Attempts::default().are_before(first));
+        // As they are read again, with a pause that an operator has made shorter.
+        assert!(!second.are_before(first) && !first.hurried().are_before(first));
+        assert!(!first.are_before(Attempts::default()), "none since a certificate was issued");
     }
 
     /// Returns after how many seconds each attempt of a day comes if all fail.

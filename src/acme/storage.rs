@@ -174,6 +174,10 @@ fn written(path: &Path, bytes: &[u8]) -> Result<PathBuf, StorageError> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    write().map_err(StorageError::at(&new))?;
+    write().map_err(|error| {
+        // A disk that is full keeps no half of it.
+        let _none = fs::remove_file(&new);
+        StorageError::at(&new)(error)
+    })?;
     Ok(new)
 }

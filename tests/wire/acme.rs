@@ -1,5 +1,6 @@
 //! Certificates that are ordered by ACME, with Let's Encrypt's test server as the authority.
 
+mod disk;
 mod pebble;
 mod succession;
 

@@ -33,6 +33,7 @@ mod drain;
 mod dual;
 mod elsewhere;
 mod errors;
+mod exhausted;
 mod faults;
 mod framed;
 mod full;

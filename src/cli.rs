@@ -222,7 +222,7 @@ fn check(config: &Config, source: &Source) -> ExitCode {
     for listener in config.idle_listeners() {
         let _unread = writeln!(io::stderr(), "{source}: listener {:?} has no route", listener.name);
     }
-    if let Some(warning) = config.asks_too_many() {
+    for warning in [config.admin_is_open(), config.asks_too_many()].into_iter().flatten() {
         let _unread = writeln!(io::stderr(), "{source}: {warning}");
     }
     let now = SystemTime::now();

@@ -3,31 +3,40 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
-use http::{Request, StatusCode, Uri};
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// Returns the response to a GET of `target` at the admin listener that has this URL, or this socket (`unix:` and its path).
+/// Returns the response to a GET of `target` at the admin listener that has this URL, or this socket (`unix:` and its path),
+/// and wants this token.
 ///
 /// # Errors
 /// It cannot be asked; the text names it, and says why.
-pub(super) fn ask(admin: &str, target: &str) -> Result<(StatusCode, Bytes), String> {
+pub(super) fn ask(
+    admin: &str,
+    target: &str,
+    token: Option<&HeaderValue>,
+) -> Result<(StatusCode, Bytes), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let asked = async {
-        let asked = timeout(TIMEOUT, connect_and_ask(admin, target)).await;
+        let asked = timeout(TIMEOUT, connect_and_ask(admin, target, token)).await;
         asked.unwrap_or_else(|_| Err(anyhow::anyhow!("it does not answer")))
     };
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(asked).map_err(|error| format!("{admin}: {error:#}"))
 }
 
-async fn connect_and_ask(admin: &str, target: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+async fn connect_and_ask(
+    admin: &str,
+    target: &str,
+    token: Option<&HeaderValue>,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     if let Some(path) = admin.strip_prefix("unix:") {
-        return ask_on(UnixStream::connect(path).await?, "localhost", target).await;
+        return ask_on(UnixStream::connect(path).await?, "localhost", target, token).await;
     }
     let uri: Uri = admin.parse()?;
     let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
@@ -35,16 +44,20 @@ async fn connect_and_ask(admin: &str, target: &str) -> anyhow::Result<(StatusCod
         anyhow::bail!("expected a URL such as http://127.0.0.1:9090, or unix:/run/admin.sock")
     };
     let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    ask_on(TcpStream::connect(address).await?, authority.as_str(), target).await
+    ask_on(TcpStream::connect(address).await?, authority.as_str(), target, token).await
 }
 
 async fn ask_on(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
     target: &str,
+    token: Option<&HeaderValue>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(target).header(HOST, host).body(Empty::<Bytes>::new())?;
+    let mut request = Request::get(target).header(HOST, host).body(Empty::<Bytes>::new())?;
+    if let Some(token) = token {
+        request.headers_mut().insert(AUTHORIZATION, token.clone());
+    }
     let response = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, BODY_MAX).collect().await;

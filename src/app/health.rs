@@ -13,7 +13,7 @@ use crate::service::AdminSettings;
 /// It cannot be asked; the text says why.
 pub fn health(admin: &AdminSettings, ready: bool) -> Result<(bool, String), String> {
     let admin = url(&admin.listen);
-    let (status, body) = ask(&admin, if ready { "/readyz" } else { "/livez" })?;
+    let (status, body) = ask(&admin, if ready { "/readyz" } else { "/livez" }, None)?;
     Ok((status.is_success(), String::from_utf8_lossy(&body).into_owned()))
 }
 

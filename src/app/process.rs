@@ -90,13 +90,7 @@ impl Process {
 
         let endings = Endings::default();
         listeners::note(config, &public, &admin);
-        let served = current.clone();
-        let make = move |info: ConnectInfo| {
-            let ConnectInfo { peer, listener, secure, subject, patience, raw_headers, pinned } = info;
-            let client = Client { peer, secure, subject };
-            let connection = Connection::of_client(client, Some(listener), patience, raw_headers);
-            Stack::new(served.clone(), Connection { pinned, ..connection })
-        };
+        let make = stacks(current.clone());
         let connections = &wiring.work.connections;
         let public =
             public.with_limits(limits.clone()).serve(make, connections, vital, &endings.public, &metrics);
@@ -105,7 +99,8 @@ impl Process {
         let has_nodes = config.cluster.is_some();
         let shown = cluster.clone().filter(|_| has_nodes);
         let (sender, in_force) = watch::channel(Arc::new(config.clone()));
-        let (control, wishes) = reload::control(reload, in_force.clone());
+        let (control, wishes) = reload::control(reload, in_force.clone(), drain.started.clone());
+        let configured = in_force.clone();
         let service = Admin {
             metrics: metrics.clone(),
             readiness: readiness(&drain.started, current.clone(), shown.clone(), directory, orders.clone()),
@@ -113,6 +108,7 @@ impl Process {
             sights: nodes(cluster.clone(), has_nodes, registry.clone()),
             sessions: Sessions(registry),
             control,
+            token: Arc::new(move || configured.borrow().admin.token.clone()),
         };
         let make = move |_: ConnectInfo| service.clone();
         admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
@@ -153,6 +149,16 @@ impl Process {
         };
         helpers.spawn_endless("reloads", reloader.run(wishes));
         Ok(Self { config: in_force, drain, endings, wiring, asked, succession })
+    }
+}
+
+/// Returns what makes the stack of each connection.
+fn stacks(served: Current) -> impl Fn(ConnectInfo) -> Stack + Clone {
+    move |info: ConnectInfo| {
+        let ConnectInfo { peer, listener, secure, subject, patience, raw_headers, pinned } = info;
+        let client = Client { peer, secure, subject };
+        let connection = Connection::of_client(client, Some(listener), patience, raw_headers);
+        Stack::new(served.clone(), Connection { pinned, ..connection })
     }
 }
 

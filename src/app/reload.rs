@@ -224,7 +224,11 @@ impl Refused {
 }
 
 /// Returns what the admin listener offers, and what it wishes for.
-pub(super) fn control(signalled: Arc<Notify>, config: channel::Receiver<Arc<Config>>) -> (Control, Wishes) {
+pub(super) fn control(
+    signalled: Arc<Notify>,
+    config: channel::Receiver<Arc<Config>>,
+    drain: CancellationToken,
+) -> (Control, Wishes) {
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let reload = move || -> Reloading {
         let ask = ask.clone();
@@ -236,7 +240,7 @@ pub(super) fn control(signalled: Arc<Notify>, config: channel::Receiver<Arc<Conf
         })
     };
     let differing = move |query: &str| Differing::of(&config.borrow(), query).to_json();
-    (Control { reload: Arc::new(reload), differing: Arc::new(differing) }, Wishes { signalled, asked })
+    (Control { reload: Arc::new(reload), differing: Arc::new(differing), drain }, Wishes { signalled, asked })
 }
 
 /// Reloads that wait for the one before.

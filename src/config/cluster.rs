@@ -13,7 +13,7 @@ use super::key::Section::{Cluster, ClusterTls};
 use super::key::Shown::{Default, Example};
 use super::key::Type::{Duration, File, Table as Inline, Text, TextOrTable};
 use super::listeners::Taken;
-use super::mux::bearer;
+use super::mux::secret;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::{Node, show_text};
@@ -355,20 +355,8 @@ fn peers(node: &Node) -> Result<Peers, Wrong> {
     Ok(Peers::Named(peers))
 }
 
-/// Returns the nodes' token as the value of `Authorization`.
-fn secret(node: &Node) -> Result<HeaderValue, Wrong> {
-    let value = bearer(node)?;
-    if value.len() < "Bearer ".len() + SECRET_LEN_MIN {
-        let expected = Wrong::expected(format!("a token of at least {SECRET_LEN_MIN} characters"));
-        return Err(Wrong { found: Some("a shorter text".to_owned()), ..expected });
-    }
-    Ok(value)
-}
-
 /// What is about the directory's TLS.
 const TLS_KEYS: [&str; 3] = ["directory_ca", "directory_certificate", "directory_key"];
-/// It cannot be guessed.
-const SECRET_LEN_MIN: usize = 16;
 /// Entries are written again every third of it.
 const TTL_MIN: Span = Span::from_secs(30);
 /// Less would close the connections of a busy machine.

@@ -8,6 +8,7 @@ use super::fault::{Place, Sink};
 use super::key::Section;
 use super::key::Shown::{Default, Example};
 use super::key::Type::{Count, Duration, Flag, Table as Inline, Text, Texts};
+use super::mux::secret;
 use super::networks;
 use super::routes::tables;
 use super::row::{Row, read_rows, row};
@@ -106,10 +107,12 @@ pub(super) const LISTENER: &[Row<Written>] = {
 pub(super) const ADMIN: &[Row<AdminSettings>] = {
     use Section::Admin;
     &[
-        row(Admin, "listen", Text, Default("\"127.0.0.1:9090\""), "/livez, /readyz and /metrics; keep it private",
+        row(Admin, "listen", Text, Default("\"127.0.0.1:9090\""), "health, metrics and the dashboard; keep it private",
             |table, key, admin| table.set(key, &mut admin.listen, listen_address)),
         row(Admin, "socket_mode", Text, Default("\"0660\""), "mode of its file, if it is a Unix socket",
             |table, key, admin| table.set(key, &mut admin.socket_mode, mode)),
+        row(Admin, "token", Text, Example("\"secret-of-operators\""), "of at least 16 characters; unset: everybody may ask",
+            |table, key, admin| admin.token = table.value(key, secret)),
     ]
 };
 

@@ -136,6 +136,17 @@ impl Config {
         self.server.listeners.iter().filter(move |listener| !is_met(&listener.name))
     }
 
+    /// Returns a warning, if everybody who reaches the admin listener from another host may do what an operator may.
+    pub fn admin_is_open(&self) -> Option<String> {
+        let address = self.admin.listen.ip().filter(|address| !address.ip().is_loopback())?;
+        let open = || {
+            format!(
+                "admin.listen: everybody who reaches {address} may end sessions and the process: set admin.token"
+            )
+        };
+        self.admin.token.is_none().then(open)
+    }
+
     /// Returns a warning, if there is a route that has a node ask all the others for each id that it does not know, and these are too
     /// many for that.
     pub fn asks_too_many(&self) -> Option<String> {

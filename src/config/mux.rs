@@ -63,6 +63,18 @@ pub(super) fn bearer(node: &Node) -> Result<HeaderValue, Wrong> {
     Ok(value)
 }
 
+/// Returns a token that cannot be guessed as the value of `Authorization`.
+pub(super) fn secret(node: &Node) -> Result<HeaderValue, Wrong> {
+    let value = bearer(node)?;
+    if value.len() < "Bearer ".len() + SECRET_LEN_MIN {
+        let expected = Wrong::expected(format!("a token of at least {SECRET_LEN_MIN} characters"));
+        return Err(Wrong { found: Some("a shorter text".to_owned()), ..expected });
+    }
+    Ok(value)
+}
+
 const CONNECTIONS_MAX: usize = 1024;
+/// It cannot be guessed.
+const SECRET_LEN_MIN: usize = 16;
 /// Less would be a frame for each few bytes.
 const CREDIT_MIN: usize = 1 << 10;

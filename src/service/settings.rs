@@ -218,10 +218,12 @@ pub struct AdminSettings {
     pub listen: ListenAddress,
     /// The mode of its file, if that is a Unix socket.
     pub socket_mode: u32,
+    /// What operators must send in `Authorization`, if anything.
+    pub token: Option<HeaderValue>,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into(), socket_mode: 0o660 }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into(), socket_mode: 0o660, token: None }
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator sees and does by the admin listener: the sessions, and their ends.
 
+mod access;
 mod sessions;
 
 use std::net::SocketAddr;

@@ -232,6 +232,23 @@ fn what_no_address_of_a_listener_can_have_is_a_fault() {
 }
 
 #[test]
+fn an_admin_listener_that_others_reach_should_have_a_token() {
+    let warns =
+        |admin: &str| parse(&format!("{GOOD}[admin]\n{admin}\n"), &[]).unwrap().admin_is_open().is_some();
+    for (admin, expected) in [
+        ("listen = '0.0.0.0:9090'", true),
+        ("listen = '10.0.0.1:9090'", true),
+        ("listen = '10.0.0.1:9090'\ntoken = 'secret-of-operators'", false),
+        ("listen = '127.0.0.2:9090'", false),
+        ("listen = '[::1]:9090'", false),
+        ("listen = 'unix:/run/admin.sock'", false),
+        ("", false),
+    ] {
+        assert_eq!(warns(admin), expected, "{admin}");
+    }
+}
+
+#[test]
 fn h2c_is_in_vain_where_every_client_has_tls() {
     let tls = "[server]\ntls = { certificate = 'c', key = 'k' }\nh2c = true\n";
     assert_fault(tls, "server.h2c: means nothing with tls: http2 is for its clients; remove it");

@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::page::Page;
 
@@ -16,6 +16,8 @@ pub struct Control {
     pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
     /// Returns what of a configuration, whose keys are in the query, differs from what only a restart changes.
     pub differing: Differing,
+    /// Cancelled when the process should drain, and end.
+    pub drain: CancellationToken,
 }
 
 /// Returns what differs, by a query.
@@ -47,24 +49,20 @@ impl Control {
         }
     }
 
+    /// Has the process drain, if it does not already. A drain that has begun goes on: another wish changes nothing.
+    pub(super) fn drain(&self) -> Page {
+        if !self.drain.is_cancelled() {
+            tracing::info!("an operator has begun a drain");
+            self.drain.cancel();
+        }
+        Page::json(StatusCode::ACCEPTED, &json!({ "draining": true }))
+    }
+
     /// Returns what differs from what runs, by a query.
     pub(super) fn differing(&self, query: &str) -> Page {
         Page::json(StatusCode::OK, &(self.differing)(query))
     }
 }
-
-/// Returns whether a page of another site sends the request: the operator's browser may reach this listener.
-pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_owned());
-    // Browsers add it themselves; `none` is what a person has typed. Older ones send no more than `Origin`.
-    let is_of_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
-    headers.get(SEC_FETCH_SITE).is_some_and(|site| !is_of_site(site))
-        || headers.contains_key(ORIGIN)
-            && text(ORIGIN.as_str()).and_then(host).as_deref() != text(HOST.as_str())
-}
-
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 fn fault(fault: &Fault) -> Value {
     json!({ "place": fault.place, "key": fault.key, "problem": fault.problem })

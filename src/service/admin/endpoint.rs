@@ -18,6 +18,8 @@ pub(super) enum Endpoint {
     Nodes,
     Differing,
     Reload,
+    Drain,
+    OpenApi,
 }
 
 /// The path, in which `{id}` stands for one segment, the methods, and what the index says.
@@ -51,6 +53,13 @@ impl Endpoint {
         // For `polliwog check`.
         Entry("/api/differing", Self::Differing, GET, ""),
         Entry("/api/reload", Self::Reload, "POST", "POST: reads the configuration again"),
+        Entry(
+            "/api/drain",
+            Self::Drain,
+            "POST",
+            "POST: ends all sessions, then the process, as SIGTERM does",
+        ),
+        Entry("/api/openapi.json", Self::OpenApi, GET, "a description of all this for programs"),
     ];
 
     /// Returns what a path leads to, and its last segment.
@@ -73,9 +82,28 @@ impl Endpoint {
         self.allowed().split(", ").any(|allowed| allowed == method.as_str())
     }
 
+    /// Returns whether it tells the health alone, for which balancers and orchestrators ask without a token.
+    pub(super) fn is_health(self) -> bool {
+        matches!(self, Self::Livez | Self::Readyz)
+    }
+
     /// Returns whether it changes something.
     pub(super) fn changes(self) -> bool {
         self.allowed() != GET
+    }
+
+    /// Returns the paths that are for others than this binary, with their methods, `HEAD` left out.
+    #[cfg(test)]
+    pub(super) fn documented() -> std::collections::BTreeSet<(String, String)> {
+        let shown = Self::ALL.iter().filter(|Entry(.., about)| !about.is_empty());
+        let pairs = |Entry(path, _, methods, _): &Entry| {
+            methods
+                .split(", ")
+                .filter(|one| *one != "HEAD")
+                .map(|one| ((*path).to_owned(), one.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        shown.flat_map(pairs).collect()
     }
 
     /// Returns the text of the index.

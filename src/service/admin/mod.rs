@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of upstreams and nodes: the wiring reports their state.
 
+mod access;
 mod control;
 mod endpoint;
 mod page;
@@ -19,14 +20,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::Service;
 
-use self::control::is_of_another_site;
+use self::access::{has_token, is_of_another_site};
 pub use self::control::{Control, Fault, Reloading};
 use self::endpoint::Endpoint;
-use self::page::{Page, refuse_method};
+use self::page::{JSON, Page, ask_for_token, refuse_method};
 use self::query::Query;
 pub use self::readiness::{NodesState, State, UpstreamState};
 pub use self::sessions::Sessions;
@@ -43,6 +46,9 @@ pub type Sights = Arc<dyn Fn() -> Seen + Send + Sync>;
 /// Returns the upstreams.
 pub type Upstreams = Arc<dyn Fn() -> Vec<SeenUpstream> + Send + Sync>;
 
+/// Returns the token that operators have, as the value of `Authorization`, if they need one.
+pub type Token = Arc<dyn Fn() -> Option<HeaderValue> + Send + Sync>;
+
 /// Answers what operators and their tools ask; [`Endpoint`] lists it.
 #[derive(Clone)]
 pub struct Admin {
@@ -58,19 +64,26 @@ pub struct Admin {
     pub sessions: Sessions,
     /// What may be asked of the process.
     pub control: Control,
+    /// What one must know to ask anything but its health.
+    pub token: Token,
 }
 
 impl Admin {
-    /// Responds to a request, which `is_foreign` if a page of another site sends it.
-    async fn respond(self, method: Method, uri: Uri, is_foreign: bool) -> Response<Full<Bytes>> {
+    /// Responds to a request.
+    async fn respond(self, head: Parts) -> Response<Full<Bytes>> {
+        let Parts { method, uri, headers, .. } = &head;
         // An unknown path is not found by any method.
         let Some((endpoint, rest)) = Endpoint::find(uri.path()) else {
             return Page::text(StatusCode::NOT_FOUND, "not found\n").into();
         };
-        if !endpoint.allows(&method) {
+        if !endpoint.allows(method) {
             return refuse_method(endpoint.allowed());
         }
-        if is_foreign && endpoint.changes() {
+        let token = (self.token)();
+        if !endpoint.is_health() && token.as_ref().is_some_and(|token| !has_token(headers, token)) {
+            return ask_for_token();
+        }
+        if endpoint.changes() && is_of_another_site(headers, token.is_some()) {
             return Page::problem(StatusCode::FORBIDDEN, "a page of another site may not ask for this")
                 .into();
         }
@@ -78,19 +91,29 @@ impl Admin {
             Endpoint::Index => Page::text(StatusCode::OK, Endpoint::index()),
             Endpoint::Livez => Page::text(StatusCode::OK, "ok\n"),
             Endpoint::Readyz => self.readyz(uri.query()).await,
-            Endpoint::Metrics => Page {
-                status: StatusCode::OK,
-                media_type: Metrics::CONTENT_TYPE,
-                body: self.metrics.render().into(),
-            },
+            Endpoint::Metrics => self.metrics(headers),
             Endpoint::Sessions => self.sessions.list(Query::parse(uri.query())).await,
             Endpoint::Session => self.sessions.end(rest.to_owned()).await,
             Endpoint::Upstreams => Page::json(StatusCode::OK, &shown_upstreams(&(self.upstreams)())),
             Endpoint::Nodes => Page::json(StatusCode::OK, &shown(&(self.sights)())),
             Endpoint::Differing => self.control.differing(uri.query().unwrap_or_default()),
             Endpoint::Reload => self.control.reload().await,
+            Endpoint::Drain => self.control.drain(),
+            Endpoint::OpenApi => {
+                Page { status: StatusCode::OK, media_type: JSON, body: Bytes::from_static(OPENAPI) }
+            }
         }
         .into()
+    }
+
+    /// A browser shows text, and would save what it does not know.
+    fn metrics(&self, headers: &HeaderMap) -> Page {
+        let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        let text = self.metrics.render();
+        if accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+            return Page::text(StatusCode::OK, text);
+        }
+        Page { status: StatusCode::OK, media_type: Metrics::CONTENT_TYPE, body: text.into() }
     }
 
     /// Only one parameter has a meaning; names of upstreams need no escapes.
@@ -118,18 +141,23 @@ impl<B> Service<Request<B>> for Admin {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let is_foreign = is_of_another_site(request.headers());
-        Box::pin(self.clone().respond(method, uri, is_foreign).map(Ok))
+        let (head, _) = request.into_parts();
+        Box::pin(self.clone().respond(head).map(Ok))
     }
 }
 
+/// The description of all this for programs.
+const OPENAPI: &[u8] = include_bytes!("openapi.json");
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::future::ready;
 
-    use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+    use http::Method;
+    use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
     use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
     use tower::ServiceExt;
 
     use super::*;
@@ -179,6 +207,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_browser_is_shown_metrics_as_text() {
+        let mut asked = request(Method::GET, "/metrics");
+        let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        asked.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
+        let response = admin().oneshot(asked).await.unwrap();
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+
+    #[tokio::test]
+    async fn with_a_token_only_the_health_is_told_without_it() {
+        let mut admin = admin();
+        admin.token = Arc::new(|| Some(HeaderValue::from_static("Bearer a-long-secret")));
+        for (path, status) in
+            [("/livez", 200), ("/readyz", 200), ("/nowhere", 404), ("/", 401), ("/metrics", 401)]
+        {
+            assert_eq!(ask(&admin, Method::GET, path).await.0, status, "{path}");
+        }
+        let mut asked = request(Method::GET, "/metrics");
+        let refused = admin.clone().oneshot(request(Method::GET, "/metrics")).await.unwrap();
+        assert!(refused.headers()[WWW_AUTHENTICATE].as_bytes().starts_with(b"Basic realm="));
+        asked.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Bearer a-long-secret"));
+        assert_eq!(admin.oneshot(asked).await.unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_description_for_programs_names_each_path_with_its_methods() {
+        let (status, text) = ask(&admin(), Method::GET, "/api/openapi.json").await;
+        assert_eq!(status, StatusCode::OK);
+        let described: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let described: BTreeSet<(String, String)> = described["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+                methods.map(|method| (path.clone(), method.to_ascii_uppercase()))
+            })
+            .collect();
+        assert_eq!(described, Endpoint::documented());
+    }
+
+    #[tokio::test]
     async fn the_index_names_what_is_there() {
         let (status, text) = ask(&admin(), Method::GET, "/").await;
         assert_eq!(status, StatusCode::OK);
@@ -213,6 +283,7 @@ mod tests {
         let control = Control {
             reload: Arc::new(|| Box::pin(ready(Ok(())))),
             differing: Arc::new(|_| serde_json::Value::Null),
+            drain: CancellationToken::new(),
         };
         let sessions = Sessions(Registry::new(1));
         Admin {
@@ -222,6 +293,7 @@ mod tests {
             sights: Arc::new(Seen::default),
             sessions,
             control,
+            token: Arc::new(|| None),
         }
     }
 

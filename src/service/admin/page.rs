@@ -1,7 +1,7 @@
 //! The complete responses of the admin listener.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -35,11 +35,20 @@ pub(super) fn refuse_method(allowed: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
+/// Asks for the token. A browser asks its user for a name and a password, of which the password is it.
+pub(super) fn ask_for_token() -> Response<Full<Bytes>> {
+    let mut refusal = Response::from(Page::problem(StatusCode::UNAUTHORIZED, "this needs the token"));
+    let challenge = HeaderValue::from_static("Basic realm=\"Polliwog\", charset=\"UTF-8\"");
+    refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    refusal
+}
+
 impl From<Page> for Response<Full<Bytes>> {
     fn from(page: Page) -> Self {
         let mut response = Self::new(Full::new(page.body));
         *response.status_mut() = page.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

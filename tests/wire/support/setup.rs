@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) upstream: String,
     /// Sections of their own.
     pub(crate) sections: String,
+    /// A line in `[admin]`.
+    pub(crate) admin: &'static str,
     pub(crate) log: &'static str,
     /// The upstream's URLs as TOML, if they are not the scripted backend's.
     pub(crate) url: Option<String>,
@@ -43,6 +45,7 @@ impl Setup {
             route: String::new(),
             upstream: String::new(),
             sections: String::new(),
+            admin: "",
             log: "debug",
             url: None,
             path: "/engine.io/",
@@ -147,7 +150,9 @@ impl Setup {
             Kind::WebSocket => "websocket",
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
-        let Self { server, sections, route, upstream, log, path, dialect, relay, .. } = self;
+        let Self {
+            server, sections, admin: more_of_admin, route, upstream, log, path, dialect, relay, ..
+        } = self;
         // A key that means nothing to a dialect is a configuration error.
         let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
         format!(
@@ -156,6 +161,7 @@ listen = ["{public}"]
 {server}
 [admin]
 listen = "{admin}"
+{more_of_admin}
 [log]
 level = "{log}"
 {sections}

@@ -1,6 +1,6 @@
 //! What was asked and what came: plain data, which `probe` gathers and `judge` reads.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -26,6 +26,46 @@ pub(super) struct Facts {
     pub(super) web_socket: Option<Opening>,
     /// The WebSocket of a polling session.
     pub(super) upgrade: Option<Opening>,
+    /// Two handshakes with the same URL.
+    pub(super) twins: Vec<Handshake>,
+    /// A handshake of a client that unpacks nothing.
+    pub(super) plain: Option<Exchange>,
+    /// POSTs, the largest first, until one is accepted.
+    pub(super) posts: Vec<Sized>,
+    /// SockJS: what the server says of itself.
+    pub(super) info: Option<Exchange>,
+    /// SockJS: responses that go on, up to their first frame.
+    pub(super) streams: Vec<Exchange>,
+    /// The headers of every response.
+    pub(super) heads: Vec<Head>,
+}
+
+/// A POST of a certain size.
+#[derive(Clone, Debug)]
+pub(super) struct Sized {
+    pub(super) size: usize,
+    pub(super) exchange: Exchange,
+}
+
+/// The headers of a response.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) asked: String,
+    pub(super) headers: HeaderMap,
+    pub(super) packing: Packing,
+    /// When they came, by this machine's clock.
+    pub(super) at: SystemTime,
+}
+
+/// Whether a response could be read with what it says of its compression.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Packing {
+    /// It could.
+    Right,
+    /// It is still compressed.
+    Again,
+    /// It is not what it says.
+    Wrong,
 }
 
 /// A request, and what became of it.
@@ -48,6 +88,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// Unpacked, and no longer than [`BODY_MAX`].
     pub(super) body: Bytes,
+    pub(super) packing: Packing,
     /// From the request to the response's headers.
     pub(super) head_took: Duration,
 }
@@ -155,6 +196,11 @@ impl Exchange {
         self.whole().is_some_and(|answer| answer.status.is_success())
     }
 
+    /// Returns whether something was still to come when time was up.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self.failure, Some(Failure::Late(_)))
+    }
+
     /// Returns what came, on one line.
     pub(super) fn came(&self) -> String {
         let after = seconds(self.took);
@@ -179,7 +225,12 @@ impl Exchange {
 
     /// Returns whether the server says that it does not know the session.
     pub(super) fn is_unknown_session(&self) -> bool {
+        // An unknown session of SockJS has no such path.
+        let is_sockjs = self.asked.ends_with("/xhr_send");
         let knows_not = |answer: &Answer| {
+            if is_sockjs && answer.status == StatusCode::NOT_FOUND {
+                return true;
+            }
             let text = String::from_utf8_lossy(&answer.body);
             answer.status.is_client_error()
                 && ["Session ID unknown", "Invalid session", "Unknown session"]
@@ -191,6 +242,12 @@ impl Exchange {
 }
 
 impl Answer {
+    /// Returns whether it is what SockJS says of itself at `/info`.
+    pub(super) fn is_sockjs_info(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.body);
+        self.status.is_success() && text.contains("\"websocket\"") && text.contains("\"entropy\"")
+    }
+
     /// Returns a header's values.
     pub(super) fn all(&self, name: &HeaderName) -> Vec<String> {
         let values = self.headers.get_all(name).iter();
@@ -270,6 +327,7 @@ pub(super) mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            packing: Packing::Right,
             head_took: Duration::from_millis(3),
         }
     }

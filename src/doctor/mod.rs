@@ -25,6 +25,7 @@ mod report;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, ORIGIN, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
@@ -61,8 +62,16 @@ async fn examine(options: Options) -> ExitCode {
         Err(why) => return fail(why),
     };
     let (sessions, mut facts) = (Sessions::new(client), Facts::default());
+    let silence = options.duration;
+    let examination = async {
+        if options.sockjs {
+            probe::examine_sockjs(&sessions, silence, &mut facts).await
+        } else {
+            probe::examine(&sessions, silence, &mut facts).await
+        }
+    };
     let examined = tokio::select! {
-        examined = probe::examine(&sessions, options.duration, &mut facts) => examined,
+        examined = examination => examined,
         // If no signal handler can be installed, the first signal ends the process anyway.
         Ok(()) = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
     };
@@ -113,7 +122,8 @@ async fn client(options: &Options) -> Result<Client, String> {
     }
     headers.extend(options.headers());
     let (path, query) = (options.path().to_owned(), url.query().unwrap_or_default().to_owned());
-    Ok(Client { addresses, tls, path, query, headers, patience: options.timeout })
+    let (patience, heads) = (options.timeout, Mutex::default());
+    Ok(Client { addresses, tls, path, query, headers, patience, heads })
 }
 
 /// Returns the origin of a page of the server's own.

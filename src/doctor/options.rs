@@ -12,12 +12,15 @@ use crate::client_options::{self, duration, header, url};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER_HELP, disable_version_flag = true)]
 pub struct Options {
-    /// URL of a Socket.IO or Engine.IO server, as clients have it: http, https, ws or wss [default path: /socket.io/].
+    /// URL of the server, as clients have it: http, https, ws or wss [default path: /socket.io/; with --sockjs /sockjs/].
     #[arg(value_name = "URL", value_parser = url)]
     pub(super) url: Uri,
     /// The path, if the URL has none: the option `path` of Socket.IO's clients.
     #[arg(long, value_name = "PATH", value_parser = path)]
     pub(super) path: Option<String>,
+    /// The server speaks SockJS, not Engine.IO or Socket.IO.
+    #[arg(long)]
+    pub(super) sockjs: bool,
     /// A header for each request, such as "Cookie: id=1"; may be repeated.
     #[arg(long, value_name = "HEADER", value_parser = header)]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
@@ -60,6 +63,7 @@ impl Options {
     pub(super) fn path(&self) -> &str {
         match &self.path {
             Some(path) => path,
+            None if self.has_no_path() && self.sockjs => "/sockjs/",
             None if self.has_no_path() => "/socket.io/",
             None => self.url.path(),
         }

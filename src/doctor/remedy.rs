@@ -23,6 +23,14 @@ pub(super) enum Trouble {
     UpgradeStripped,
     /// A WebSocket carries no frames.
     Frames,
+    /// A POST that the server would take is refused.
+    PayloadLimit,
+    /// A cache answers, or may.
+    Cached,
+    /// A response is compressed otherwise than it says.
+    Compression,
+    /// The times of responses don't fit together.
+    Clock,
 }
 
 /// Lines for the five proxies that stand before most servers.
@@ -56,7 +64,7 @@ impl Remedy {
 impl Trouble {
     /// Every variant, in the order of declaration.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Handshake,
         Self::Stickiness,
         Self::Refused,
@@ -66,6 +74,10 @@ impl Trouble {
         Self::UpgradeBlocked,
         Self::UpgradeStripped,
         Self::Frames,
+        Self::PayloadLimit,
+        Self::Cached,
+        Self::Compression,
+        Self::Clock,
     ];
 
     /// Returns its name in JSON.
@@ -80,6 +92,10 @@ impl Trouble {
             Self::UpgradeBlocked => "upgrade-blocked",
             Self::UpgradeStripped => "upgrade-stripped",
             Self::Frames => "frames",
+            Self::PayloadLimit => "payload-limit",
+            Self::Cached => "cached",
+            Self::Compression => "compression",
+            Self::Clock => "clock",
         }
     }
 
@@ -126,6 +142,23 @@ impl Trouble {
                 "The handshake passes and the frames after it do not: something in between answers the handshake \
                  itself, or holds back what it does not understand, as virus scanners and some firewalls do. Each \
                  upgrade fails after a timeout."
+            }
+            Self::PayloadLimit => {
+                "Something in between takes smaller bodies than the server. A client that sends more, such as a picture \
+                 or many messages at once, is disconnected. The limit must be above the server's \
+                 (maxHttpBufferSize, announced as maxPayload)."
+            }
+            Self::Cached => {
+                "A cache answers in the server's place, or is allowed to. A client gets what was meant for another one, \
+                 even another one's session. Nothing below this path may be kept."
+            }
+            Self::Compression => {
+                "A response is compressed again by something in between, or its Content-Encoding was removed or added. \
+                 Clients read garbage and disconnect. One place may compress: the server or one proxy."
+            }
+            Self::Clock => {
+                "Responses come from machines whose clocks differ, or from one whose clock is set back and forth. \
+                 Tokens and cookies then seem to be expired, or not to be valid yet."
             }
         }
     }
@@ -205,6 +238,34 @@ impl Trouble {
                 traefik: "# Traefik passes frames unread: look around it",
                 caddy: "# Caddy passes frames unread: look around it",
                 ingress_nginx: "# leave out enable-modsecurity for this path",
+            },
+            Self::PayloadLimit => Remedy {
+                nginx: "client_max_body_size 2m;",
+                haproxy: "# remove: http-request deny if { req.body_size gt ... }",
+                traefik: "traefik.http.middlewares.chat.buffering.maxrequestbodybytes=2000000",
+                caddy: "# outside: request_body { max_size 2MB }",
+                ingress_nginx: "nginx.ingress.kubernetes.io/proxy-body-size: 2m",
+            },
+            Self::Cached => Remedy {
+                nginx: "proxy_cache off;\nexpires off;",
+                haproxy: "# remove: http-request cache-use, http-response cache-store",
+                traefik: "# remove the plugin that caches from this router",
+                caddy: "# remove: cache",
+                ingress_nginx: "# remove proxy_cache and expires from configuration-snippet",
+            },
+            Self::Compression => Remedy {
+                nginx: "gzip off;",
+                haproxy: "# remove: filter compression, compression algo",
+                traefik: "# remove the middleware compress from this router",
+                caddy: "# outside, remove: encode",
+                ingress_nginx: "# in the ConfigMap: use-gzip: \"false\"",
+            },
+            Self::Clock => Remedy {
+                nginx: "# set the clock of each server by NTP",
+                haproxy: "# set the clock of each server by NTP",
+                traefik: "# set the clock of each server by NTP",
+                caddy: "# set the clock of each server by NTP",
+                ingress_nginx: "# set the clock of each node by NTP",
             },
         }
     }

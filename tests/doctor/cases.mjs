@@ -1,6 +1,7 @@
 // What the doctor is to find: the troubles by their check, and nothing else.
 
 const url = (port) => `http://127.0.0.1:${port}`;
+const SOCKJS = ['--sockjs', '--duration', '3s'];
 const alone = (site) => site.isLeftAlone();
 
 /** What nginx needs for WebSocket. */
@@ -11,7 +12,7 @@ const UPGRADE = `proxy_http_version 1.1;
 export const CASES = {
   'Socket.IO 4': {
     url: async (site) => url(await site.socketIo()),
-    says: { versions: /^Engine.IO 4, not 3; heartbeat 3s \+ 20s, 1MB$/, 'idle-poll': /^a poll may wait 3/ },
+    says: { versions: /^Engine.IO 4, not 3; heartbeat 3s \+ 20s, 1MB$/, 'idle-poll': /^a poll may wait \d/ },
     after: alone,
   },
 
@@ -23,7 +24,7 @@ export const CASES = {
 
   'Socket.IO 2': {
     url: async (site) => url(await site.socketIo2()),
-    says: { versions: /^Engine.IO 3 only;/, 'idle-websocket': /^a WebSocket may be silent for 3/ },
+    says: { versions: /^Engine.IO 3 only;/, 'idle-websocket': /^a WebSocket may be silent for \d/ },
     after: alone,
   },
 
@@ -114,6 +115,112 @@ export const CASES = {
     },
     timeout: '3s',
     troubles: { websocket: 'frames' },
+  },
+
+  'SockJS': {
+    url: async (site) => url(await site.sockJs()),
+    args: SOCKJS,
+    says: { versions: /^SockJS, with WebSocket$/, streaming: /^responses that go on come as they are written$/ },
+  },
+
+  'SockJS of Polliwog': { url: async (site) => url(await site.polliwog()), args: SOCKJS },
+
+  'SockJS behind nginx with all that is needed': {
+    url: async (site) => url(await site.nginx([await site.sockJs()], `${UPGRADE}\nproxy_buffering off;`)),
+    args: SOCKJS,
+  },
+
+  'nginx that buffers what goes on': {
+    // To its servers it speaks HTTP/1.0 by default, so the response of a stream has no chunks that would be passed on.
+    url: async (site) => url(await site.nginx([await site.sockJs()], 'proxy_buffering on;')),
+    args: SOCKJS,
+    timeout: '3s',
+    troubles: { streaming: 'buffering', websocket: 'upgrade-blocked' },
+    says: { streaming: /^a response that goes on is held back, with its headers$/ },
+  },
+
+  'the same nginx without buffers': {
+    url: async (site) => url(await site.nginx([await site.sockJs()], 'proxy_buffering off;')),
+    args: SOCKJS,
+    troubles: { websocket: 'upgrade-blocked' },
+  },
+
+  'SockJS of two Polliwogs in turn': {
+    url: async (site) => {
+      const servers = [await site.polliwog(), await site.polliwog()];
+      return url(await site.nginx(servers, `${UPGRADE}\nproxy_buffering off;`));
+    },
+    args: SOCKJS,
+    troubles: { sessions: 'stickiness' },
+  },
+
+  'a proxy that holds the response to a poll back': {
+    url: async (site) => {
+      // What a client is told comes at once, but for the end of a poll: that comes 4 s late.
+      const hold = (bytes, client) => setTimeout(() => client.write(bytes), /\r\n\r\n6$/.test(bytes) ? 4000 : 0);
+      return url(await site.middlebox(await site.socketIo(), hold));
+    },
+    troubles: { push: 'buffering' },
+    says: { push: /^the response to a waiting poll comes 4/ },
+  },
+
+  'nginx that takes less than the server': {
+    url: async (site) => url(await site.nginx([await site.socketIo()], `${UPGRADE}\nclient_max_body_size 100k;`)),
+    troubles: { payload: 'payload-limit' },
+    says: { payload: /^a POST of 1MB is answered 413, one of 62500B passes$/ },
+    after: alone,
+  },
+
+  'nginx that lets responses be cached': {
+    url: async (site) => {
+      const lines = `${UPGRADE}\nproxy_hide_header Cache-Control;\nexpires 10m;`;
+      return url(await site.nginx([await site.socketIo()], lines));
+    },
+    troubles: { caching: 'cached' },
+    says: { caching: /^responses may be cached$/ },
+    after: alone,
+  },
+
+  'nginx that caches': {
+    url: async (site) => {
+      const lines = `${UPGRADE}
+      proxy_cache all;
+      proxy_cache_key $uri$arg_EIO$arg_transport$arg_t$arg_sid;
+      proxy_ignore_headers Cache-Control;
+      proxy_cache_valid 200 1m;`;
+      return url(await site.nginx([await site.socketIo()], lines, '', `proxy_cache_path ${site.folder}/cache keys_zone=all:1m;`));
+    },
+    troubles: { caching: 'cached' },
+  },
+
+  'nginx that compresses once': {
+    url: async (site) => {
+      const lines = `${UPGRADE}\ngzip on;\ngzip_types text/plain;\ngzip_min_length 20;`;
+      return url(await site.nginx([await site.socketIo()], lines));
+    },
+    says: { compression: /^\d+ responses are compressed, as they say$/ },
+    after: alone,
+  },
+
+  'nginx that says gzip once more': {
+    url: async (site) => {
+      const lines = `${UPGRADE}\nadd_header Content-Encoding gzip always;`;
+      return url(await site.nginx([await site.socketIo()], lines));
+    },
+    troubles: { compression: 'compression' },
+  },
+
+  'a server whose clock jumps': {
+    url: async (site) => {
+      let number = 0;
+      const jump = (bytes, client) => {
+        const date = new Date(Date.now() + (number++ % 2) * 90_000).toUTCString();
+        client.write(bytes.toString('latin1').replace(/^Date: .*$/m, `Date: ${date}`), 'latin1');
+      };
+      return url(await site.middlebox(await site.socketIo(), jump));
+    },
+    troubles: { clock: 'clock' },
+    after: alone,
   },
 
   'nobody': { url: async () => url(1), code: 2 },

@@ -50,7 +50,16 @@ export class Site {
     return this.#listen(server);
   }
 
-  /** Starts Polliwog with its demo. */
+  /** Starts a server of SockJS that echoes. */
+  async sockJs() {
+    const server = http.createServer();
+    const sockjs = require('sockjs').createServer({ log: () => {} });
+    sockjs.on('connection', (connection) => connection.on('data', (text) => connection.write(text)));
+    sockjs.installHandlers(server, { prefix: '/sockjs' });
+    return this.#listen(server);
+  }
+
+  /** Starts Polliwog with its demos. */
   async polliwog() {
     const port = await freePort();
     const file = this.#write(`polliwog-${port}.toml`, `[server]
@@ -59,21 +68,27 @@ listen = "127.0.0.1:${port}"
 listen = "127.0.0.1:${await freePort()}"
 [log]
 level = "error"
-[defaults]
-ping_interval = "3s"
 [[routes]]
 path = "/socket.io/"
 dialect = "engine.io"
 upstream = "demo"
+ping_interval = "3s"
+[[routes]]
+path = "/sockjs/"
+dialect = "sockjs"
+upstream = "echo"
 [upstreams.demo]
 kind = "demo"
+[upstreams.echo]
+kind = "demo"
+protocol = "websocket"
 `);
     await this.#run(this.binary, ['run', '--config', file], port);
     return port;
   }
 
-  /** Starts nginx in front of ports, with these lines in its location and others in its upstream. */
-  async nginx(ports, location, upstream = '') {
+  /** Starts nginx in front of ports, with these lines in its location and others in its upstream and `http`. */
+  async nginx(ports, location, upstream = '', outside = '') {
     const port = await freePort();
     const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
     const file = this.#write(`nginx-${port}.conf`, `daemon off;
@@ -85,6 +100,7 @@ http {
   access_log off;
 ${folders.map((folder) => `  ${folder}_temp_path ${this.folder}/${folder};`).join('\n')}
   map $http_upgrade $upgrade { default upgrade; "" ""; }
+  ${outside}
   upstream servers {
     ${upstream}
 ${ports.map((port) => `    server 127.0.0.1:${port};`).join('\n')}

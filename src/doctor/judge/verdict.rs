@@ -49,6 +49,8 @@ pub(in crate::doctor) enum Check {
     Sessions,
     /// Whether a waiting poll is answered at once.
     Push,
+    /// Whether responses that go on come as they are written.
+    Streaming,
     /// Whether a poll may wait until the heartbeat.
     IdlePoll,
     /// Whether a WebSocket may be silent until the heartbeat.
@@ -57,6 +59,14 @@ pub(in crate::doctor) enum Check {
     WebSocket,
     /// Whether a polling session gets its WebSocket.
     Upgrade,
+    /// Whether a POST may be as large as the server allows.
+    Payload,
+    /// Whether a cache answers.
+    Caching,
+    /// Whether responses are compressed once, and as they say.
+    Compression,
+    /// Whether the server's clock runs evenly.
+    Clock,
 }
 
 impl Check {
@@ -66,10 +76,15 @@ impl Check {
             Self::Versions => "versions",
             Self::Sessions => "sessions",
             Self::Push => "push",
+            Self::Streaming => "streaming",
             Self::IdlePoll => "idle-poll",
             Self::IdleWebSocket => "idle-websocket",
             Self::WebSocket => "websocket",
             Self::Upgrade => "upgrade",
+            Self::Payload => "payload",
+            Self::Caching => "caching",
+            Self::Compression => "compression",
+            Self::Clock => "clock",
         }
     }
 }

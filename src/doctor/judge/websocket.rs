@@ -29,7 +29,8 @@ pub(super) fn judge(facts: &Facts, are_lost: bool) -> Vec<Verdict> {
     vec![own, upgrade]
 }
 
-fn of(check: Check, opening: &Opening, offers: bool) -> Verdict {
+/// Judges the handshake of a WebSocket and its first packet. `offers`: the server says that it speaks WebSocket.
+pub(super) fn of(check: Check, opening: &Opening, offers: bool) -> Verdict {
     let exchange = &opening.exchange;
     let evidence = |came: &str| vec![exchange.asked.clone(), came.to_owned()];
     let Some(answer) = &exchange.answer else {

@@ -6,8 +6,9 @@ use std::future::{Future, poll_fn};
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::{GzDecoder, ZlibDecoder};
@@ -24,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::doctor::facts::{Answer, BODY_MAX, Exchange, Failure};
+use crate::doctor::facts::{Answer, BODY_MAX, Exchange, Failure, Head, Packing};
 
 /// The server, and what every request to it has in common.
 pub(in crate::doctor) struct Client {
@@ -39,6 +40,8 @@ pub(in crate::doctor) struct Client {
     pub(in crate::doctor) headers: HeaderMap,
     /// How long an answer may take.
     pub(in crate::doctor) patience: Duration,
+    /// The headers of all responses.
+    pub(in crate::doctor) heads: Mutex<Vec<Head>>,
 }
 
 /// A request.
@@ -48,9 +51,13 @@ pub(super) struct Ask {
     query: String,
     /// The query as it is shown.
     shown: String,
+    /// What follows the URL's path, and how it is shown.
+    tail: (String, String),
     headers: HeaderMap,
     body: Bytes,
     patience: Option<Duration>,
+    /// What is waited for in a response that goes on.
+    until: Option<&'static str>,
 }
 
 /// A connection that has become a WebSocket's.
@@ -64,8 +71,34 @@ impl Ask {
             whole = format!("{query}&{key}={value}");
             shown = format!("{query}&{key}=...");
         }
-        let (headers, body) = (HeaderMap::new(), Bytes::new());
-        Self { method, query: whole, shown, headers, body, patience: None }
+        Self {
+            method,
+            query: whole,
+            shown,
+            tail: Default::default(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            patience: None,
+            until: None,
+        }
+    }
+
+    /// Creates a request for what is below the URL's path, by segments that are secrets and a last one.
+    pub(super) fn below(method: Method, secret: &str, last: &str) -> Self {
+        let tail = (format!("/{secret}/{last}"), format!("/.../{last}"));
+        Self { tail, ..Self::new(method, "", None) }
+    }
+
+    /// Creates a request for the segment below the URL's path.
+    pub(super) fn at(method: Method, last: &str) -> Self {
+        let tail = (format!("/{last}"), format!("/{last}"));
+        Self { tail, ..Self::new(method, "", None) }
+    }
+
+    /// Reads the response only up to this.
+    pub(super) fn until(mut self, text: &'static str) -> Self {
+        self.until = Some(text);
+        self
     }
 
     /// Adds a header.
@@ -95,7 +128,7 @@ impl Client {
 
     /// Does the same, and returns the connection if the server switched protocols.
     pub(super) async fn ask_to_switch(&self, ask: Ask) -> (Exchange, Option<Switched>) {
-        let asked = format!("{} {}", ask.method, joined(&self.path, &ask.shown));
+        let asked = format!("{} {}", ask.method, joined(&self.path_to(&ask.tail.1), &ask.shown));
         let patience = ask.patience.unwrap_or(self.patience);
         let began = Instant::now();
         let mut answer = None;
@@ -106,7 +139,9 @@ impl Client {
             Ok(Err(failure)) => (Some(failure), None),
             Err(_) => (Some(Failure::Late(patience)), None),
         };
-        (Exchange { asked, took: began.elapsed(), answer: answer.map(unpacked), failure }, switched)
+        let answer = answer.map(unpacked);
+        self.note(&asked, answer.as_ref(), began.elapsed());
+        (Exchange { asked, took: began.elapsed(), answer, failure }, switched)
     }
 
     async fn attempt(
@@ -115,6 +150,7 @@ impl Client {
         began: Instant,
         answer: &mut Option<Answer>,
     ) -> Result<Option<Switched>, Failure> {
+        let until = ask.until;
         let request = self.request(ask);
         let connection = self.connect().await?;
         let (mut sender, driver) = http1::Builder::new()
@@ -129,6 +165,7 @@ impl Client {
             status: response.status(),
             headers: response.headers().clone(),
             body: Bytes::new(),
+            packing: Packing::Right,
             head_took: began.elapsed(),
         });
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -137,13 +174,13 @@ impl Client {
             return Ok(Some(TokioIo::new(switched)));
         }
         let mut body = BytesMut::new();
-        let read = drive(&mut driver, read(response, &mut body, &mut answer.body)).await;
+        let read = drive(&mut driver, read(response, &mut body, &mut answer.body, until)).await;
         read.map(|()| None)
     }
 
     fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
         let query = [&*self.query, &ask.query].into_iter().filter(|query| !query.is_empty());
-        let target = joined(&self.path, &query.collect::<Vec<_>>().join("&"));
+        let target = joined(&self.path_to(&ask.tail.0), &query.collect::<Vec<_>>().join("&"));
         let mut request = Request::new(Full::new(ask.body));
         *request.method_mut() = ask.method;
         // The path was taken from a URL, and an id was checked.
@@ -160,6 +197,25 @@ impl Client {
         }
         debug_assert!(headers.contains_key(HOST));
         request
+    }
+
+    fn path_to(&self, tail: &str) -> String {
+        if tail.is_empty() { self.path.clone() } else { format!("{}{tail}", self.path.trim_end_matches('/')) }
+    }
+
+    /// Keeps the headers of a response, of which there are as many as requests.
+    fn note(&self, asked: &str, answer: Option<&Answer>, took: Duration) {
+        let Some(Answer { headers, packing, head_took, .. }) = answer else { return };
+        // The rest of the response may have come much later.
+        let at = SystemTime::now() - took.saturating_sub(*head_took);
+        let (asked, headers, packing) = (asked.to_owned(), headers.clone(), *packing);
+        self.heads().push(Head { asked, headers, packing, at });
+    }
+
+    /// Returns the headers of all responses so far.
+    pub(super) fn heads(&self) -> MutexGuard<'_, Vec<Head>> {
+        // No code panics while it holds the lock.
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a connection.
@@ -210,7 +266,12 @@ fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
 }
 
 /// Reads a body; what has come so far is kept even if the rest never comes.
-async fn read(response: Response<Incoming>, body: &mut BytesMut, kept: &mut Bytes) -> Result<(), Failure> {
+async fn read(
+    response: Response<Incoming>,
+    body: &mut BytesMut,
+    kept: &mut Bytes,
+    until: Option<&str>,
+) -> Result<(), Failure> {
     let mut rest = response.into_body();
     while let Some(frame) = rest.frame().await {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
@@ -219,6 +280,9 @@ async fn read(response: Response<Incoming>, body: &mut BytesMut, kept: &mut Byte
         *kept = body.clone().freeze();
         if data.len() > room {
             return Err(Failure::TooLong);
+        }
+        if until.is_some_and(|text| kept.ends_with(text.as_bytes())) {
+            return Ok(());
         }
     }
     Ok(())
@@ -231,11 +295,19 @@ fn unpacked(mut answer: Answer) -> Answer {
     let read = match encoding {
         b"gzip" => GzDecoder::new(&packed[..]).take(BODY_MAX as u64).read_to_end(&mut body),
         b"deflate" => ZlibDecoder::new(&packed[..]).take(BODY_MAX as u64).read_to_end(&mut body),
-        _ => return answer,
+        _ => {
+            body = packed.to_vec();
+            Ok(0)
+        }
     };
-    if read.is_ok() {
-        answer.body = body.into();
+    if read.is_err() && !packed.is_empty() {
+        answer.packing = Packing::Wrong;
+        return answer;
     }
+    if body.starts_with(GZIP) {
+        answer.packing = Packing::Again;
+    }
+    answer.body = body.into();
     answer
 }
 
@@ -247,5 +319,7 @@ fn broken(error: &hyper::Error) -> Failure {
     if error.is_parse() { Failure::NotHttp(error.to_string()) } else { Failure::HungUp }
 }
 
+/// How what gzip has packed begins (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
 /// How long a response's headers may be.
 const HEAD_MAX: usize = 64 << 10;

@@ -118,6 +118,6 @@ pub(super) async fn web_socket(
 }
 
 /// How late a heartbeat may come.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// How many polls may reach a server that does not know the session.
 const UNKNOWN_MAX: u32 = 4;

@@ -6,17 +6,22 @@
 mod client;
 mod idle;
 mod session;
+mod sockjs;
 mod websocket;
 
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::client::Ask;
 pub(super) use self::client::Client;
-use self::session::Session;
 pub(super) use self::session::Sessions;
+use self::session::{Session, TRIES, stamp};
+pub(super) use self::sockjs::examine as examine_sockjs;
 use self::websocket::Socket;
-use super::facts::{Cookies, Facts, Failure, Push, Try};
+use super::facts::{Cookies, Facts, Failure, Push, Sized, Try};
 use crate::revision::Revision;
 
 /// Gathers the facts. A poll and a WebSocket wait in silence for at most `silence`.
@@ -56,6 +61,8 @@ pub(super) async fn examine(sessions: &Sessions, silence: Duration, facts: &mut 
     // What is asked too late stays unseen.
     let (_, ()) = tokio::join!(timeout_at(end, ask_all(sessions, session, &mut rest)), waits);
     (facts.tries, facts.push, facts.upgrade) = (rest.tries, rest.push, rest.upgrade);
+    (facts.twins, facts.plain, facts.posts) = (rest.twins, rest.plain, rest.posts);
+    facts.heads.clone_from(&sessions.client().heads());
     Ok(())
 }
 
@@ -63,12 +70,43 @@ pub(super) async fn examine(sessions: &Sessions, silence: Duration, facts: &mut 
 async fn ask_all(sessions: &Sessions, first: Session, facts: &mut Facts) {
     try_often(sessions, &first, facts).await;
     facts.push = Some(push(sessions, &first).await);
-    let (_, Some(second)) = sessions.begin(first.revision).await else { return };
-    try_often(sessions, &second, facts).await;
-    if second.open.upgrades {
-        upgrade(sessions, &second, facts).await;
+    let revision = first.revision;
+    let same = stamp();
+    let (handshake, second) = sessions.begin_with(revision, &same, |ask| ask).await;
+    facts.twins.push(handshake);
+    if let Some(second) = second {
+        try_often(sessions, &second, facts).await;
+        if second.open.upgrades {
+            upgrade(sessions, &second, facts).await;
+        }
+        sessions.close(&second).await;
     }
-    sessions.close(&second).await;
+    let (handshake, third) = sessions.begin_with(revision, &same, |ask| ask).await;
+    facts.twins.push(handshake);
+    if let Some(third) = third {
+        post_much(sessions, &third, facts).await;
+        sessions.close(&third).await;
+    }
+    let plain = |ask: Ask| ask.with(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let (handshake, fourth) = sessions.begin_with(revision, &stamp(), plain).await;
+    facts.plain = Some(handshake.exchange);
+    if let Some(fourth) = fourth {
+        sessions.close(&fourth).await;
+    }
+}
+
+/// Posts as much as the server takes, and less where that does not pass.
+async fn post_much(sessions: &Sessions, session: &Session, facts: &mut Facts) {
+    let mut size = session.open.max_payload.unwrap_or(PAYLOAD).clamp(PAYLOAD_MIN, PAYLOAD_MAX);
+    for _ in 0..POSTS {
+        let exchange = sessions.post_much(session, size).await;
+        let is_over = exchange.is_success() || exchange.is_unknown_session() || exchange.answer.is_none();
+        facts.posts.push(Sized { size, exchange });
+        if is_over {
+            return;
+        }
+        size /= 4;
+    }
 }
 
 /// Uses a session on one connection after the other, with its cookies and without.
@@ -120,8 +158,14 @@ async fn upgrade(sessions: &Sessions, session: &Session, facts: &mut Facts) {
     socket.close().await;
 }
 
-/// How often each session is used.
-const TRIES: usize = 4;
+/// What servers take that do not say how much they do.
+const PAYLOAD: usize = 1_000_000;
+/// A server that takes less is tried with this much, since a limit in between may be lower.
+const PAYLOAD_MIN: usize = 1000;
+/// More would be a burden.
+const PAYLOAD_MAX: usize = 4 << 20;
+/// How many sizes are tried.
+const POSTS: usize = 5;
 /// How many polls take what has come already.
 const POLLS: usize = 3;
 /// How long a poll is on its way at most, if all is well.

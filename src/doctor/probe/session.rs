@@ -72,7 +72,17 @@ impl Sessions {
 
     /// Begins a session.
     pub(super) async fn begin(&self, revision: Revision) -> (Handshake, Option<Session>) {
-        let ask = Ask::new(Method::GET, &query(revision, Transport::Polling), Some(("t", &stamp())));
+        self.begin_with(revision, &stamp(), |ask| ask).await
+    }
+
+    /// Begins a session with a certain URL, and a change of the request.
+    pub(super) async fn begin_with(
+        &self,
+        revision: Revision,
+        stamp: &str,
+        change: impl FnOnce(Ask) -> Ask,
+    ) -> (Handshake, Option<Session>) {
+        let ask = change(Ask::new(Method::GET, &query(revision, Transport::Polling), Some(("t", stamp))));
         let exchange = self.client.ask(ask).await;
         let open = exchange.whole().and_then(Answer::open);
         let session = open.clone().map(|(revision, open)| {
@@ -98,9 +108,16 @@ impl Sessions {
 
     /// Posts a packet that does nothing: it keeps a session alive, and never reaches the application.
     pub(super) async fn post_nothing(&self, session: &Session) -> Exchange {
+        self.post_much(session, 0).await
+    }
+
+    /// Does the same with a body of a certain size.
+    pub(super) async fn post_much(&self, session: &Session, size: usize) -> Exchange {
+        let text = |framing: usize| Text::from("x".repeat(size.saturating_sub(framing)));
         let packet = match session.revision {
-            Revision::V4 => Packet::Pong(Text::default()),
-            Revision::V3 => Packet::Ping(Text::default()),
+            Revision::V4 => Packet::Pong(text(1)),
+            // The length, a colon and the type.
+            Revision::V3 => Packet::Ping(text(size.to_string().len() + 2)),
         };
         self.post(session, &[packet]).await
     }
@@ -142,7 +159,7 @@ fn asking(method: Method, session: &Session) -> Ask {
 }
 
 /// Returns something that no earlier request had in its URL, so that no cache answers.
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     let mut random = [0; 8];
     // Without randomness, a cache may answer: that is seen.
     let _ = getrandom::fill(&mut random);
@@ -156,6 +173,8 @@ fn cookies(set: &[String]) -> Option<HeaderValue> {
     if all.is_empty() { None } else { HeaderValue::from_str(&all.join("; ")).ok() }
 }
 
+/// How often each session is used.
+pub(super) const TRIES: usize = 4;
 const COOKIES_MAX: usize = 20;
 
 #[cfg(test)]

@@ -29,10 +29,16 @@ impl Socket {
         revision: Revision,
         session: Option<&Session>,
     ) -> (Opening, Option<Self>) {
+        let secret = session.map(|session| ("sid", session.open.sid.as_str()));
+        let ask = Ask::new(Method::GET, &query(revision, Transport::WebSocket), secret);
+        Self::open_at(client, session.map_or(ask.clone(), |session| session.sign(ask))).await
+    }
+
+    /// Makes a request one for a WebSocket.
+    pub(super) async fn open_at(client: &Client, ask: Ask) -> (Opening, Option<Self>) {
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
-        let secret = session.map(|session| ("sid", session.open.sid.as_str()));
-        let ask = Ask::new(Method::GET, &query(revision, Transport::WebSocket), secret)
+        let ask = ask
             .with(CONNECTION, HeaderValue::from_static("Upgrade"))
             .with(UPGRADE, HeaderValue::from_static("websocket"))
             .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -40,7 +46,6 @@ impl Socket {
             Ok(key) => ask.with(SEC_WEBSOCKET_KEY, key),
             Err(_) => ask,
         };
-        let ask = session.map_or(ask.clone(), |session| session.sign(ask));
         let (exchange, switched) = client.ask_to_switch(ask).await;
         let is_right = exchange
             .answer

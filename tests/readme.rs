@@ -10,6 +10,9 @@ use std::{env, fs};
 use polliwog::config::Config;
 use polliwog::docs;
 
+#[cfg(feature = "demo")]
+#[path = "readme/examples.rs"]
+mod examples;
 #[path = "readme/monitoring.rs"]
 mod monitoring;
 #[cfg(feature = "demo")]

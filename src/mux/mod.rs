@@ -33,6 +33,7 @@ mod sync;
 #[cfg_attr(not(fuzzing), cfg(test))]
 pub(crate) mod tests;
 
+pub use crate::budget::Budget;
 pub use frame::{Accepted, Ack, ById, Denied, Frame, Held, Hello, Id, Malformed, Open, Violation};
 pub use line::{Event, Line, Notice, Side};
 pub use profile::{Profile, Written};

@@ -1,9 +1,10 @@
 //! Kind `demo`: a real server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
 //! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). For other requests it is a [`Site`](site::Site)
-//! with a page on which two clients show what each transport costs.
+//! with a page on which clients show what each transport costs.
 
 mod feed;
+mod pipe;
 mod serve;
 mod site;
 mod socket_io;

@@ -1,6 +1,7 @@
 //! The embedded WebSocket server: an echo and a chat.
 //!
-//! A text message that begins with `chat:` goes to every client, its sender included. Any other message comes back unchanged.
+//! A text message that begins with `chat:` or `cursor:` goes to every client, its sender included; `restart:` ends the
+//! connection as if this were a process that restarts. Any other message comes back unchanged.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -75,7 +76,9 @@ async fn converse(
     loop {
         tokio::select! {
             message = socket.next() => match message.transpose()? {
-                Some(Message::Text(text)) if text.starts_with(CHAT) => {
+                // Without a goodbye.
+                Some(Message::Text(text)) if text.starts_with(RESTART) => return Ok(()),
+                Some(Message::Text(text)) if FOR_ALL.iter().any(|begin| text.starts_with(begin)) => {
                     // At least this client receives it.
                     let _ = chat.send(text);
                 }
@@ -93,8 +96,10 @@ async fn converse(
     }
 }
 
-/// The beginning of a message to everyone.
-const CHAT: &str = "chat:";
+/// The beginnings of messages to everyone.
+const FOR_ALL: [&str; 2] = ["chat:", "cursor:"];
+/// The beginning of a message that ends the connection.
+const RESTART: &str = "restart:";
 /// How many chat messages may wait for a slow client.
 const CHAT_LEN: usize = 1024;
 const TOO_SLOW: CloseFrame =

@@ -1,7 +1,7 @@
 //! The embedded Socket.IO server.
 //!
-//! It answers `echo` with its own arguments, as an acknowledgement if the client asked for one, and relays `chat` to
-//! everyone.
+//! It answers `echo` with its own arguments, as an acknowledgement if the client asked for one, and relays `chat` and
+//! `cursor` to everyone. After `restart` the client's connection ends, as if this were a process that restarts.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,15 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
-use socketioxide::extract::{AckSender, Data, SocketRef};
+use socketioxide::extract::{AckSender, Data, HttpExtension, SocketRef};
 use socketioxide::handler::{ConnectHandler as _, FromMessageParts, Value};
 
+use super::pipe::{Cut, Pipe};
 use super::serve::Serve;
 use super::site::Site;
 
@@ -36,11 +40,17 @@ pub(super) fn build() -> Serve {
     // that follows at once would find no handler.
     io.ns("/", (|| ready(())).with(register_handlers));
     Box::new(move |pipe| {
+        let (pipe, cut) = Pipe::new(pipe);
+        let service = service.clone();
+        let answering = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(cut.clone());
+            service.call(request)
+        });
         let connection = http1::Builder::new()
             .title_case_headers(true)
             // The server that passes the response on dates it.
             .auto_date_header(false)
-            .serve_connection(TokioIo::new(pipe), service.clone());
+            .serve_connection(TokioIo::new(pipe), answering);
         Box::pin(async move {
             // An error means that the client's end of the pipe is gone, which notices by itself.
             let _ = connection.with_upgrades().await;
@@ -72,9 +82,15 @@ fn register_handlers(socket: SocketRef) -> Ready<Result<(), Infallible>> {
             ready(())
         },
     );
-    socket.on("chat", |io: SocketIo, Data(arguments): Data<Arguments>| {
-        // Within one process it is ready at once.
-        let _ = io.emit("chat", &arguments).now_or_never();
+    for event in ["chat", "cursor"] {
+        socket.on(event, move |io: SocketIo, Data(arguments): Data<Arguments>| {
+            // Within one process it is ready at once.
+            let _ = io.emit(event, &arguments).now_or_never();
+            ready(())
+        });
+    }
+    socket.on("restart", |HttpExtension(cut): HttpExtension<Cut>| {
+        cut.make();
         ready(())
     });
     ready(Ok(()))

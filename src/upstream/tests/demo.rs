@@ -64,6 +64,16 @@ async fn a_chat_reaches_everyone_the_sender_included() {
     }
 }
 
+#[tokio::test]
+async fn a_restart_ends_the_askers_connection_without_a_goodbye_and_no_other() {
+    let front = demo();
+    let (mut one, mut two) = (connect(&front).await, connect(&front).await);
+    send(&mut *one, Message::text(r#"2["restart"]"#)).await;
+    assert_eq!(within(next_closing(&mut *one)).await.code, Some(1006));
+    send(&mut *two, Message::text(r#"2["cursor",0.5]"#)).await;
+    assert_eq!(next_text(&mut *two).await, r#"2["cursor",0.5]"#);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_echoes_stay_in_order() {
     let front = demo();

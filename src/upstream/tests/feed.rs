@@ -41,6 +41,17 @@ async fn a_chat_reaches_everyone_the_sender_included() {
     }
 }
 
+#[tokio::test]
+async fn a_restart_ends_the_askers_connection_without_a_goodbye_and_no_other() {
+    let front = feed();
+    let ((_, mut one), (_, mut two)) =
+        (front.open(request()).await.unwrap(), front.open(request()).await.unwrap());
+    send(&mut *one, Message::text("restart:[]")).await;
+    assert_eq!(within(next_closing(&mut *one)).await.code, Some(1006));
+    send(&mut *two, Message::text("cursor:[0.5]")).await;
+    assert_eq!(next_message(&mut *two).await, Message::text("cursor:[0.5]"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_echoes_stay_in_order() {
     let front = feed();

@@ -1,18 +1,18 @@
-// A Socket.IO client of one namespace: events, acknowledgements, and a way back when a session ends.
-
-import { Engine } from './engine.js';
+// A client: events, questions with their answers, and a way back when a session ends.
 
 const BACKOFF_MS = { first: 250, longest: 5000 };
 
 /**
- * Tells "state" when it is on another transport or on none, "event" with `{ name, args }`, and "refused" when a transport
- * could not be had and the next is tried. `transports` are tried in their order, from the first with each session.
+ * Tells "state" when it is on another transport or on none, "event" with `{ name, args }`, "refused" when a transport
+ * could not be had and the next is tried, and "again" with how many questions it asked anew. `ways` are tried in their order,
+ * from the first with each session: each has the name of its `transport`, and `make(hear)` for a session on it.
  */
 export class Client extends EventTarget {
-  /** "polling" or "websocket" once it is connected, before that "connecting", and "waiting" between two attempts. */
+  /** The transport once it is connected, before that "connecting", and "waiting" between two attempts. */
   state = 'connecting';
-  #options;
-  #engine;
+  #ways;
+  #speech;
+  #session;
   #connected = false;
   #ended = false;
   #attempts = 0;
@@ -23,9 +23,15 @@ export class Client extends EventTarget {
   #asked = new Map();
   #lastId = 0;
 
-  constructor(options) {
+  constructor({ ways, speech }) {
     super();
-    this.#options = options;
+    this.#ways = ways;
+    this.#speech = speech;
+  }
+
+  /** Whether it has a session that carries messages. */
+  get isConnected() {
+    return this.#connected;
   }
 
   open() {
@@ -37,62 +43,70 @@ export class Client extends EventTarget {
   close() {
     this.#ended = true;
     clearTimeout(this.#retry);
-    this.#engine?.close('left');
+    this.#session?.close('left');
   }
 
   emit(name, ...args) {
-    this.#say(`2${JSON.stringify([name, ...args])}`);
+    this.#say(this.#speech.event(name, args));
   }
 
-  /** Emits, and resolves with the arguments of the acknowledgement; rejects when the session ends before it. */
+  /**
+   * Asks, and resolves with the arguments of the answer. Nobody knows whether a server heard what was under way when its session
+   * ended: the next session asks again.
+   */
   ask(name, ...args) {
     const id = (this.#lastId += 1);
-    return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject });
-      this.#say(`2${id}${JSON.stringify([name, ...args])}`);
+    const text = this.#speech.ask(id, name, args);
+    return new Promise((resolve) => {
+      this.#asked.set(id, { resolve, text });
+      if (this.#connected) this.#session.send(text);
     });
   }
 
   /** Moves to WebSocket, where that is wanted and the client is on polling. */
   async upgrade() {
-    const wanted = this.#options.transports.includes('websocket') && this.#upgrades.includes('websocket');
+    const wanted = this.#ways.some(({ transport }) => transport === 'websocket') && this.#upgrades.includes('websocket');
     if (!wanted || this.state !== 'polling') return;
-    const engine = this.#engine;
-    const moved = await engine.upgrade();
-    if (!moved && engine === this.#engine) this.#tell('refused', { transport: 'websocket', probed: true });
+    const session = this.#session;
+    const moved = await session.upgrade();
+    if (!moved && session === this.#session) this.#tell('refused', { transport: 'websocket', probed: true });
   }
 
   #begin(choice) {
-    const { base, wire, dial, transports } = this.#options;
-    const transport = transports[choice];
+    const { transport, make } = this.#ways[choice];
     let opened = false;
     const hear = {
-      open: (upgrades) => {
+      open: (upgrades = []) => {
         opened = true;
         this.#upgrades = upgrades;
-        engine.send('0');
+        if (!this.#speech.isGreeted) return this.#connect(session);
+        if (this.#speech.hello) session.send(this.#speech.hello);
       },
-      message: (text) => this.#receive(text),
+      message: (text) => this.#receive(text, session),
       moved: () => this.#become('websocket'),
       close: () => {
-        if (opened || this.#ended || choice + 1 === transports.length) return this.#lose();
+        if (opened || this.#ended || choice + 1 === this.#ways.length) return this.#lose();
         this.#tell('refused', { transport, probed: false });
         this.#begin(choice + 1);
       },
     };
-    const engine = new Engine({ base, wire, dial, hear });
-    this.#engine = engine;
+    const session = make(hear);
+    this.#session = session;
     this.#become('connecting');
-    engine.open(transport);
+    session.open(transport);
+  }
+
+  #connect(session) {
+    this.#connected = true;
+    this.#attempts = 0;
+    this.#become(session.transport);
+    if (this.#asked.size) this.#tell('again', this.#asked.size);
+    for (const { text } of this.#asked.values()) session.send(text);
+    for (const unsent of this.#unsent.splice(0)) session.send(unsent);
+    this.upgrade();
   }
 
   #lose() {
-    if (this.#connected) {
-      // Nobody knows whether the server heard them.
-      for (const { reject } of this.#asked.values()) reject(new Error('the session ended'));
-      this.#asked.clear();
-      this.#attempts = 0;
-    }
     this.#connected = false;
     this.#become('waiting');
     if (this.#ended) return;
@@ -103,24 +117,18 @@ export class Client extends EventTarget {
 
   #say(text) {
     if (!this.#connected) return void this.#unsent.push(text);
-    this.#engine.send(text);
+    this.#session.send(text);
   }
 
-  #receive(text) {
-    const [, type, id, json] = /^(\d)(\d*)(.*)$/s.exec(text) ?? [];
-    if (type === '0') {
-      this.#connected = true;
-      this.#become(this.#engine.transport);
-      for (const unsent of this.#unsent.splice(0)) this.#say(unsent);
-      this.upgrade();
-    } else if (type === '2' || type === '3') {
-      const args = JSON.parse(json);
-      if (type === '2') return this.#tell('event', { name: args[0], args: args.slice(1) });
-      this.#asked.get(Number(id))?.resolve(args);
-      this.#asked.delete(Number(id));
-    } else if (type === '1' || type === '4') {
-      this.#engine.close('the server disconnected');
+  #receive(text, session) {
+    const { greeting, event, answer, args, end } = this.#speech.read(text);
+    if (greeting) this.#connect(session);
+    if (event) this.#tell('event', { name: event[0], args: event.slice(1) });
+    if (answer !== undefined) {
+      this.#asked.get(answer)?.resolve(args);
+      this.#asked.delete(answer);
     }
+    if (end) session.close('the server disconnected');
   }
 
   #become(state) {

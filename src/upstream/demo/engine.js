@@ -1,19 +1,22 @@
-// One Engine.IO 4 session: polling by fetch, or a WebSocket, or the move from the first to the second.
+// One Engine.IO session: polling by fetch, or a WebSocket, or the move from the first to the second.
 
+import { CODECS } from './codec.js';
 import { byteLength } from './wire.js';
 
-const SEPARATOR = '\x1e';
 const PROBE_MS = 5000;
+const NAMES = { 1: 'close', 2: 'ping', 3: 'pong', 4: 'message', 5: 'upgrade' };
 
 /**
  * `hear` is told what happens: `open(upgrades)`, `message(text)`, `moved()` after an upgrade, and `close(reason)` once.
- * `dial(url)` makes a WebSocket.
+ * `line` makes requests and WebSockets; `version` is that of Engine.IO, 3 or 4.
  */
 export class Engine {
   transport;
   #base;
   #wire;
-  #dial;
+  #line;
+  #version;
+  #codec;
   #hear;
   #sid;
   #socket;
@@ -26,12 +29,15 @@ export class Engine {
   #abort = new AbortController();
   #patience = 0;
   #watchdog;
+  #pinger;
   #maxPayload = Infinity;
 
-  constructor({ base, wire, dial, hear }) {
+  constructor({ base, wire, line, hear, version = 4 }) {
     this.#base = base;
     this.#wire = wire;
-    this.#dial = dial;
+    this.#line = line;
+    this.#version = version;
+    this.#codec = CODECS[version];
     this.#hear = hear;
   }
 
@@ -55,7 +61,7 @@ export class Engine {
     if (this.#closed) return;
     const isPolling = this.transport === 'polling' && this.#sid;
     // A page that is left is waited for by nobody.
-    if (isPolling) fetch(this.#url('polling'), { method: 'POST', body: '1', keepalive: true }).catch(() => {});
+    if (isPolling) fetch(this.#url('polling'), { method: 'POST', body: this.#codec.encode(['1']), keepalive: true }).catch(() => {});
     this.#end(reason);
   }
 
@@ -92,7 +98,7 @@ export class Engine {
       socket.addEventListener(
         'message',
         ({ data }) => {
-          this.#wire.frame('received', data);
+          this.#wire.frame('received', data, part(data), kind(data));
           resolve(data === '3probe');
         },
         { once: true },
@@ -107,16 +113,16 @@ export class Engine {
 
   #connect() {
     const url = this.#url('websocket');
-    const socket = this.#dial(url);
+    const socket = this.#line.dial(url);
     // One that is only made believe costs nothing.
-    if (socket instanceof WebSocket) this.#wire.handshake(url);
+    if (socket.isReal) this.#wire.handshake(url);
     return socket;
   }
 
   #adopt(socket) {
     this.#socket = socket;
     socket.addEventListener('message', ({ data }) => {
-      this.#wire.frame('received', data);
+      this.#wire.frame('received', data, part(data), kind(data));
       this.#receive(data);
     });
     socket.addEventListener('error', () => this.#end('the WebSocket failed'));
@@ -125,20 +131,21 @@ export class Engine {
 
   async #poll() {
     while (this.transport === 'polling' && !this.#moving && !this.#closed) {
-      const text = await this.#request('GET');
-      for (const packet of text?.split(SEPARATOR) ?? []) this.#receive(packet);
+      const packets = await this.#request('GET');
+      for (const packet of packets ?? []) this.#receive(packet);
     }
   }
 
-  /** One request; an answer that is none ends the session. */
-  async #request(method, body) {
+  /** One request with some packets, or none; an answer that is none ends the session. */
+  async #request(method, packets) {
     try {
       const url = this.#url('polling');
-      this.#wire.request(method, url, body);
-      const response = await fetch(url, { method, body, signal: this.#abort.signal });
-      const text = await response.text();
-      this.#wire.answer(response, text);
-      if (response.ok) return text;
+      const body = packets && this.#codec.encode(packets);
+      this.#wire.request(method, url, body, packets?.map(part));
+      const { response, text } = await this.#line.fetch(url, { method, body, signal: this.#abort.signal });
+      const answered = response.ok && method === 'GET' ? this.#codec.decode(text) : [];
+      this.#wire.answer(response, text, method === 'GET' && response.ok ? 'poll' : String(response.status), answered.map(part));
+      if (response.ok) return answered;
       this.#end(`a request was answered ${response.status}`);
     } catch {
       this.#end('a request failed');
@@ -169,43 +176,39 @@ export class Engine {
     let room = this.#maxPayload;
     const count = this.#queue.findIndex((packet) => (room -= byteLength(packet) + 1) < 0);
     const batch = this.#queue.splice(0, count < 0 ? this.#queue.length : Math.max(count, 1));
-    for (const packet of batch) this.#count('sent', packet);
-    await this.#request('POST', batch.join(SEPARATOR));
+    await this.#request('POST', batch);
   }
 
   #frame(packet, socket = this.#socket) {
     if (socket.readyState !== WebSocket.OPEN) return;
-    this.#wire.frame('sent', packet);
-    this.#count('sent', packet);
+    this.#wire.frame('sent', packet, part(packet), kind(packet));
     socket.send(packet);
-  }
-
-  #count(way, packet) {
-    if (packet[0] === '4') this.#wire.message(way, packet.slice(1));
   }
 
   #receive(packet) {
     if (this.#closed) return;
-    this.#count('received', packet);
     const [type, rest] = [packet[0], packet.slice(1)];
     if (type === '0') {
       const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = JSON.parse(rest);
       this.#sid = sid;
       this.#patience = pingInterval + pingTimeout;
-      this.#maxPayload = maxPayload;
+      this.#maxPayload = maxPayload ?? Infinity;
       this.#watch();
+      if (this.#version === 3) this.#pinger = setInterval(() => this.#write('2'), pingInterval);
       this.#hear.open(upgrades);
     } else if (type === '1') {
       this.#end('the server closed the session');
     } else if (type === '2') {
       this.#watch();
       this.#write(`3${rest}`);
+    } else if (type === '3') {
+      this.#watch();
     } else if (type === '4') {
       this.#hear.message(rest);
     }
   }
 
-  /** The server pings; silence is its end. */
+  /** The server pings, or in version 3 answers pings; silence is its end. */
   #watch() {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => this.#end('no heartbeat from the server'), this.#patience);
@@ -215,6 +218,7 @@ export class Engine {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#watchdog);
+    clearInterval(this.#pinger);
     this.#abort.abort();
     this.#socket?.close();
     this.#hear.close(reason);
@@ -222,8 +226,13 @@ export class Engine {
 
   #url(transport) {
     const url = new URL(this.#base);
-    url.search = `EIO=4&transport=${transport}${this.#sid ? `&sid=${this.#sid}` : ''}`;
+    url.search = `EIO=${this.#version}&transport=${transport}${this.#sid ? `&sid=${this.#sid}` : ''}`;
     if (transport === 'websocket') url.protocol = url.protocol.replace('http', 'ws');
     return url.href;
   }
 }
+
+/** Of a packet, what a message says is payload. */
+const part = (packet) => (packet[0] === '4' ? { lead: '4', payload: packet.slice(1) } : { lead: packet });
+
+const kind = (packet) => (packet.length > 1 && packet[0] !== '4' ? 'probe' : NAMES[packet[0]]);

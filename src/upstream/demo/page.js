@@ -1,96 +1,176 @@
-// The page as a whole: the ratio, two panes, and the controls above them.
+// The page as a whole: its clients, what draws them, and the buttons.
 
+import { Chart } from './chart.js';
+import { CLIENTS } from './clients.js';
+import { Cursor } from './cursor.js';
+import { Exchanges } from './exchanges.js';
 import { drawHero } from './hero.js';
+import { Line } from './line.js';
+import { milliseconds, size, whole, write } from './numbers.js';
 import { Pane, SLOT_MS } from './pane.js';
-import { Refused, burst } from './trials.js';
+import { Room } from './room.js';
+import { result, share } from './share.js';
+import { Stage } from './stage.js';
+import { Tally } from './tally.js';
+import { burst, plan } from './tries.js';
 
 const PROBE_MS = 1000;
+const SHOWN_MAX = 3;
 const $ = (id) => document.getElementById(id);
 
-/** WebSockets of the second pane, and whether they are cut off. */
-const line = { cut: false, open: new Set() };
+const line = new Line();
+const tally = new Tally();
+/** What the visitor did, for the charts. */
+const marks = [];
+/** The clients that are on, in the order of `CLIENTS`, and what draws their exchanges. */
+let panes = [];
+const views = new Map();
+let isPaused = false;
 
-function dial(url) {
-  if (line.cut) return new Refused();
-  const socket = new WebSocket(url);
-  line.open.add(socket);
-  socket.addEventListener('close', () => line.open.delete(socket));
-  return socket;
-}
+const room = new Room(() => panes);
+const stage = new Stage(line);
+const cursor = new Cursor(() => panes);
+const charts = [
+  new Chart($('chart-bytes'), { value: ({ bytes }) => bytes, unit: size, least: 1000 }),
+  new Chart($('chart-trips'), { value: ({ trip }) => trip, unit: milliseconds, least: 10 }),
+];
 
-/** Tells this tab's messages from others'. */
-const tab = Math.random().toString(36).slice(2);
-
-function say(pane, text) {
-  pane.client.emit('chat', { from: pane.name, text, tab, at: performance.now() });
-}
-
-const polling = new Pane($('pane'), {
-  name: 'Polling',
-  word: 'polling',
-  what: 'HTTP requests only: a GET that waits for messages, and a POST for each message sent.',
-  transports: ['polling'],
-  dial,
-  say,
-});
-const socket = new Pane($('pane'), {
-  name: 'WebSocket',
-  word: 'websocket',
-  what: 'One connection for both directions. If it is refused, the client falls back to polling.',
-  transports: ['websocket', 'polling'],
-  dial,
-  say,
-});
-const panes = [polling, socket];
-$('panes').append(...panes.map((pane) => pane.root));
-
-for (const pane of panes) {
-  pane.client.addEventListener('event', ({ detail: { name, args } }) => {
-    if (name === 'chat') hear(pane, args);
+/** Turns a client on. */
+function show(row) {
+  const pane = new Pane(row, line, tally);
+  panes = [...panes, pane].sort((a, b) => CLIENTS.indexOf(a.row) - CLIENTS.indexOf(b.row));
+  pane.addEventListener('state', () => {
+    if (pane.fellBack !== undefined) tell(`${pane.name} fell back to polling in ${(pane.fellBack / 1000).toFixed(1)} s.`);
+    refresh();
+    stage.draw();
   });
+  room.join(pane);
+  cursor.join(pane);
+  views.set(pane, new Exchanges(pane));
+  arrange();
   pane.client.open();
 }
 
-/** Others may send anything: what is not of this page is shown as it is. */
-function hear(pane, args) {
-  const [said] = args;
-  if (said?.tab === tab) {
-    const mine = panes.find(({ name }) => name === said.from)?.root.dataset.pane;
-    return pane.line(said.from, said.text, { mine, took: performance.now() - said.at });
-  }
-  if (typeof said?.text === 'string') return pane.line(`${said.from} elsewhere`, said.text);
-  pane.line('Somebody', args.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))).join(' '));
+function hide(pane) {
+  pane.client.close();
+  panes = panes.filter((one) => one !== pane);
+  document.getElementById(`bar-${pane.row.word}`)?.remove();
+  views.get(pane).element.remove();
+  views.delete(pane);
+  cursor.leave(pane);
+  room.list();
+  arrange();
 }
 
-$('burst').addEventListener('submit', async (event) => {
-  event.preventDefault();
-  const { count, size: length, pace } = Object.fromEntries(new FormData(event.target));
-  const button = event.submitter ?? event.target.querySelector('button');
+function arrange() {
+  $('wires').classList.toggle('many', panes.length > 2);
+  $('wires').replaceChildren(...panes.map((pane) => views.get(pane).element));
+  for (const chip of $('chips').children) {
+    const isOn = panes.some(({ row }) => row.word === chip.dataset.hue);
+    chip.setAttribute('aria-pressed', String(isOn));
+    // At least one stays.
+    chip.disabled = isOn && panes.length === 1;
+  }
+  for (const old of $('bars').querySelectorAll('[data-hue]')) old.remove();
+  stage.show(panes);
+  refresh();
+}
+
+for (const row of CLIENTS) {
+  const chip = document.createElement('button');
+  chip.type = 'button';
+  chip.className = 'chip';
+  chip.dataset.hue = row.word;
+  chip.textContent = row.chip;
+  chip.addEventListener('click', () => {
+    const pane = panes.find((one) => one.row === row);
+    if (pane) return hide(pane);
+    // No more than fit side by side: the latest makes room.
+    if (panes.length === SHOWN_MAX) hide([...views.keys()].at(-1));
+    show(row);
+  });
+  $('chips').append(chip);
+}
+
+/** Says an event, and no figure, to those who listen to the page. */
+function tell(text) {
+  write($('told'), text);
+}
+
+/** Notes an act of the visitor, or the beginning of a state. */
+function mark(label, isState) {
+  const noted = { at: performance.now(), label, until: isState ? Infinity : undefined };
+  marks.push(noted);
+  return noted;
+}
+
+$('burst').addEventListener('click', async () => {
+  const planned = plan(location.search);
+  const [button, total] = [$('burst'), planned.count * panes.length];
+  let back = 0;
   button.disabled = true;
-  await Promise.all(panes.map((pane) => burst(pane, Number(count), Number(length), Number(pace))));
+  mark(`burst of ${planned.count}`);
+  const running = setInterval(() => write(label(button), `${Math.floor(back / (total / planned.count))} of ${planned.count}`), 100);
+  const some = panes;
+  const told = await Promise.all(some.map((pane) => burst(pane, planned, () => (back += 1))));
+  clearInterval(running);
+  write(label(button), 'Send a burst');
   button.disabled = false;
-  refresh();
+  some.forEach((pane, index) => {
+    const { back: came, wrong, took } = told[index];
+    const order = wrong ? `${wrong} out of order` : 'in order';
+    room.note(pane, `${pane.name}: ${came} of ${planned.count} came back, ${order}, in ${milliseconds(took)}.`);
+  });
 });
 
-$('cut').addEventListener('click', () => {
-  line.cut = !line.cut;
-  $('cut').textContent = line.cut ? 'Unblock WebSocket' : 'Block WebSocket';
-  $('cut').classList.toggle('running', line.cut);
-  socket.note(line.cut ? 'WebSocket is blocked.' : 'WebSocket is allowed again.');
-  if (line.cut) for (const one of line.open) one.close();
-  else socket.client.upgrade();
+let block;
+$('block').addEventListener('click', () => {
+  line.block(!line.cut);
+  toggle($('block'), line.cut, 'Unblock WebSocket', 'Block WebSocket');
+  tell(line.cut ? 'WebSocket is blocked.' : 'WebSocket is allowed again.');
+  room.note(undefined, line.cut ? 'WebSocket is blocked.' : 'WebSocket is allowed again.');
+  if (line.cut) block = mark('blocked', true);
+  else {
+    block.until = performance.now();
+    for (const pane of panes) pane.client.upgrade();
+  }
 });
 
-$('reset').addEventListener('click', () => {
-  for (const pane of panes) pane.reset();
-  refresh();
+let slow;
+$('slow').addEventListener('click', () => {
+  line.slow = !line.slow;
+  toggle($('slow'), line.slow, 'Restore the line', 'Slow the line');
+  tell(line.slow ? 'The line is 300 ms slower.' : 'The line is fast again.');
+  if (line.slow) slow = mark('+300 ms', true);
+  else slow.until = performance.now();
 });
 
-// What its session does not answer, it has told by itself.
-const time = (pane) => pane.echo('time').catch(() => {});
+$('restart').addEventListener('click', () => {
+  mark('restart');
+  tell('The backend restarts.');
+  room.note(undefined, 'The backend restarts.');
+  // It ends the connections that it has for these clients, and no one else's.
+  for (const pane of panes) if (pane.client.isConnected) pane.client.emit('restart');
+});
+
+function label(button) {
+  return button.querySelector('span');
+}
+
+function toggle(button, isOn, on, off) {
+  write(label(button), isOn ? on : off);
+  button.classList.toggle('running', isOn);
+}
+
+$('pause').addEventListener('click', () => {
+  isPaused = !isPaused;
+  write(label($('pause')), isPaused ? 'Go on' : 'Pause');
+});
+
+const isProbing = new URLSearchParams(location.search).get('echo') !== 'off';
 setInterval(() => {
-  if (!$('probe').checked || document.hidden) return;
-  for (const pane of panes) if (pane.client.state in { polling: 1, websocket: 1 }) time(pane);
+  if (!isProbing || document.hidden) return;
+  for (const pane of panes) if (pane.client.isConnected) pane.echo('time');
 }, PROBE_MS);
 
 setInterval(() => {
@@ -99,12 +179,35 @@ setInterval(() => {
 }, SLOT_MS);
 
 function refresh() {
-  const [a, b] = panes.map((pane) => pane.peaks());
-  const peaks = Object.fromEntries(Object.keys(a).map((kind) => [kind, Math.max(a[kind], b[kind])]));
-  for (const pane of panes) pane.draw(peaks);
-  drawHero(polling.recent, socket.recent, line.cut);
+  drawHero(panes, line.cut);
+  if (!isPaused) {
+    const longest = Math.max(1, ...[...views.values()].map(({ peak }) => peak));
+    for (const view of views.values()) view.draw(longest);
+  }
+  for (const view of views.values()) view.head();
+  for (const chart of charts) chart.draw(panes, marks);
+  drawTally();
+  drawHealth();
 }
 
+function drawTally() {
+  const { lost, sent, repeated } = tally;
+  $('tally').classList.toggle('wrong', lost > 0);
+  write($('lost'), `${whole.format(lost)} lost`);
+  write($('sent'), `of ${whole.format(sent)}${repeated ? `, ${whole.format(repeated)} sent again` : ''}`);
+}
+
+/** One word for all clients: a server that none of them reaches is told once. */
+function drawHealth() {
+  const connected = panes.filter(({ client }) => client.isConnected).length;
+  const isGone = connected === 0 && panes.some(({ endedAt }) => endedAt);
+  document.body.classList.toggle('gone', isGone);
+  $('health').dataset.status = isGone ? 'wrong' : 'good';
+  write($('health'), isGone ? 'Server unreachable, retrying' : connected ? `running, ${connected} client${connected === 1 ? '' : 's'}` : 'connecting');
+}
+
+share(() => result(panes, tally));
+for (const row of CLIENTS.slice(0, 2)) show(row);
 for (const origin of document.querySelectorAll('[data-origin]')) origin.textContent = location.origin;
 addEventListener('pagehide', () => panes.forEach((pane) => pane.client.close()));
 addEventListener('pageshow', ({ persisted }) => persisted && panes.forEach((pane) => pane.client.open()));

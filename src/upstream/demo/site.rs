@@ -50,21 +50,41 @@ fn respond(status: StatusCode, kind: &'static str, text: &'static str) -> Respon
 }
 
 /// Path, media type, text.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 32] = [
     ("/", "text/html; charset=utf-8", include_str!("page.html")),
-    ("/polliwog-demo/page.css", "text/css; charset=utf-8", include_str!("page.css")),
-    ("/polliwog-demo/hero.css", "text/css; charset=utf-8", include_str!("hero.css")),
     ("/polliwog-demo/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    ("/polliwog-demo/palette.css", STYLE, include_str!("palette.css")),
+    ("/polliwog-demo/page.css", STYLE, include_str!("page.css")),
+    ("/polliwog-demo/hero.css", STYLE, include_str!("hero.css")),
+    ("/polliwog-demo/wire.css", STYLE, include_str!("wire.css")),
     ("/polliwog-demo/page.js", SCRIPT, include_str!("page.js")),
     ("/polliwog-demo/hero.js", SCRIPT, include_str!("hero.js")),
     ("/polliwog-demo/recent.js", SCRIPT, include_str!("recent.js")),
     ("/polliwog-demo/pane.js", SCRIPT, include_str!("pane.js")),
-    ("/polliwog-demo/trials.js", SCRIPT, include_str!("trials.js")),
+    ("/polliwog-demo/tries.js", SCRIPT, include_str!("tries.js")),
+    ("/polliwog-demo/times.js", SCRIPT, include_str!("times.js")),
+    ("/polliwog-demo/numbers.js", SCRIPT, include_str!("numbers.js")),
     ("/polliwog-demo/chart.js", SCRIPT, include_str!("chart.js")),
+    ("/polliwog-demo/stage.js", SCRIPT, include_str!("stage.js")),
+    ("/polliwog-demo/travel.js", SCRIPT, include_str!("travel.js")),
+    ("/polliwog-demo/exchanges.js", SCRIPT, include_str!("exchanges.js")),
+    ("/polliwog-demo/room.js", SCRIPT, include_str!("room.js")),
+    ("/polliwog-demo/tally.js", SCRIPT, include_str!("tally.js")),
+    ("/polliwog-demo/clients.js", SCRIPT, include_str!("clients.js")),
     ("/polliwog-demo/client.js", SCRIPT, include_str!("client.js")),
+    ("/polliwog-demo/speech.js", SCRIPT, include_str!("speech.js")),
     ("/polliwog-demo/engine.js", SCRIPT, include_str!("engine.js")),
+    ("/polliwog-demo/codec.js", SCRIPT, include_str!("codec.js")),
+    ("/polliwog-demo/sockjs.js", SCRIPT, include_str!("sockjs.js")),
+    ("/polliwog-demo/longpoll.js", SCRIPT, include_str!("longpoll.js")),
+    ("/polliwog-demo/line.js", SCRIPT, include_str!("line.js")),
+    ("/polliwog-demo/cursor.js", SCRIPT, include_str!("cursor.js")),
+    ("/polliwog-demo/share.css", STYLE, include_str!("share.css")),
+    ("/polliwog-demo/share.js", SCRIPT, include_str!("share.js")),
+    ("/polliwog-demo/qr.js", SCRIPT, include_str!("qr.js")),
     ("/polliwog-demo/wire.js", SCRIPT, include_str!("wire.js")),
 ];
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 /// Nothing from other origins, and nothing inline. Not every browser counts a WebSocket as 'self'.

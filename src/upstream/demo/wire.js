@@ -5,12 +5,26 @@ const encoder = new TextEncoder();
 /** The length of a text in UTF-8. */
 export const byteLength = (text) => encoder.encode(text).length;
 
-/** Counts for one client. `sent` and `received` hold everything; `heads` is the part of it that is an estimate. */
-export class Wire {
+/** How many exchanges are kept to be read. */
+const KEPT = 12;
+
+/**
+ * A packet on the wire: its `lead` is envelope, its `payload`, if it has one, a message of the application.
+ * @typedef {{ lead: string, payload?: string }} Part
+ */
+
+/**
+ * Counts for one client, and its last exchanges. `sent` and `received` hold everything; `heads` is the part of it that is an
+ * estimate. Tells "exchange" of each that crosses the wire, and "wait" of a request that nothing answers yet.
+ */
+export class Wire extends EventTarget {
   requests = 0;
   heads = 0;
   sent = { messages: 0, payload: 0, bytes: 0 };
   received = { messages: 0, payload: 0, bytes: 0 };
+  /** The last exchanges, oldest first. */
+  exchanges = [];
+  #count = 0;
 
   get messages() {
     return this.sent.messages + this.received.messages;
@@ -24,50 +38,69 @@ export class Wire {
     return this.sent.bytes + this.received.bytes;
   }
 
-  /** A message of the application, whatever carries it; `way` is "sent" or "received". */
-  message(way, text) {
-    this[way].messages += 1;
-    this[way].payload += byteLength(text);
-  }
-
-  /** A request goes out. */
-  request(method, url, body = '') {
+  /** A request goes out, with `parts` in its body. */
+  request(method, url, body = '', parts = []) {
     this.requests += 1;
     const length = byteLength(body);
     const { origin } = new URL(url);
     const ofPost = [`Content-Length: ${length}`, 'Content-Type: text/plain;charset=UTF-8', `Origin: ${origin}`];
-    this.#head('sent', [...requestLines(method, url), ...FETCH, ...(method === 'POST' ? ofPost : [])]);
-    this.sent.bytes += length;
+    const head = [...requestLines(method, url), ...FETCH, ...(method === 'POST' ? ofPost : [])];
+    this.#add('sent', { what: method, head, length, parts, rest: method === 'GET' ? 'waits for news' : '' });
   }
 
-  /** Its answer came, with `text` in it. */
-  answer(response, text) {
-    // A page sees all headers of its own origin but cookies, and no casing, which weighs nothing.
-    const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`);
-    this.#head('received', [`HTTP/1.1 ${response.status} ${response.statusText}`, ...headers]);
+  /** An answer came, with `text` in it; `what` it is called. */
+  answer(response, text, what, parts = []) {
     // What was compressed is counted as it travelled.
-    this.received.bytes += Number(response.headers.get('content-length') ?? byteLength(text));
+    const length = Number(response.headers.get('content-length') ?? byteLength(text));
+    this.#add('received', { what, head: responseLines(response), length, parts, rest: text && text.length < 9 ? text : '' });
+  }
+
+  /** An answer begins that goes on for as long as it may. */
+  begin(response, what = 'stream') {
+    this.#add('received', { what, head: responseLines(response), length: 0, rest: 'stays open' });
+  }
+
+  /** A piece of such an answer, which HTTP/1.1 sends as a chunk with its length around it. */
+  piece(text, parts, what = 'piece') {
+    const length = byteLength(text);
+    this.#add('received', { what, length: length + length.toString(16).length + 4, parts, rest: parts.length ? '' : 'padding' });
   }
 
   /** A WebSocket's handshake: a request, and the answer that no page gets to see. */
   handshake(url) {
     this.requests += 1;
-    this.#head('sent', [...requestLines('GET', url), ...ASKED]);
-    this.#head('received', ANSWERED);
+    this.#add('sent', { what: 'GET', head: [...requestLines('GET', url), ...ASKED], length: 0, rest: 'asks for a WebSocket' });
+    this.#add('received', { what: '101', head: ANSWERED, length: 0, rest: 'it is one' });
   }
 
   /** A frame of a WebSocket: 2 bytes, more for a long length, and a mask of 4 from a client (RFC 6455, section 5.2). */
-  frame(way, text) {
+  frame(way, text, part, what) {
     const length = byteLength(text);
     const long = length > 65_535 ? 8 : length > 125 ? 2 : 0;
-    this[way].bytes += 2 + long + (way === 'sent' ? 4 : 0) + length;
+    this.#add(way, { what, length: 2 + long + (way === 'sent' ? 4 : 0) + length, parts: [part], isFrame: true });
   }
 
-  #head(way, lines) {
-    const length = byteLength(`${lines.join('\r\n')}\r\n\r\n`);
-    this[way].bytes += length;
-    this.heads += length;
+  #add(way, { head = [], length, parts = [], ...more }) {
+    const ofHead = head.length ? byteLength(`${head.join('\r\n')}\r\n\r\n`) : 0;
+    const said = parts.filter(({ payload }) => payload !== undefined);
+    const payload = said.reduce((sum, part) => sum + byteLength(part.payload), 0);
+    const count = this[way];
+    count.messages += said.length;
+    count.payload += payload;
+    count.bytes += ofHead + length;
+    this.heads += ofHead;
+    const exchange = { id: (this.#count += 1), at: performance.now(), way, head, parts, payload, messages: said.length, ...more };
+    exchange.bytes = ofHead + length;
+    this.exchanges.push(exchange);
+    if (this.exchanges.length > KEPT) this.exchanges.shift();
+    this.dispatchEvent(new CustomEvent('exchange', { detail: exchange }));
   }
+}
+
+/** A page sees all headers of its own origin but cookies, and no casing, which weighs nothing. */
+function responseLines(response) {
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`);
+  return [`HTTP/1.1 ${response.status} ${response.statusText}`, ...headers];
 }
 
 /** What a browser of today says in any request, as far as it tells its pages. */

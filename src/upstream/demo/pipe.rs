@@ -35,7 +35,7 @@ impl AsyncRead for Pipe {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        // Its end is read, which whoever reads must expect at any time.
+        // Its end is read, which every reader must expect at any time.
         if self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }

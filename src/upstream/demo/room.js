@@ -1,4 +1,4 @@
-// The chat: one room for every client of this tab and whoever else is there.
+// The chat: one room for every client of this tab and of others.
 
 import { TAB } from './clients.js';
 import { milliseconds } from './numbers.js';

@@ -186,7 +186,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::bridge::{Entry, RelayHandle, Wishes};
+    use crate::bridge::{Burden, Entry, RelayHandle, Wishes};
     use crate::dialect::websocket::PlainFraming;
     use crate::end::End;
     use crate::route_id::RouteId;
@@ -268,7 +268,13 @@ mod tests {
             let admission = registry.admit().unwrap();
             let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
             let (framing, tally) = (Arc::new(PlainFraming), crate::tally::Tally::of(None));
-            let handle = Arc::new(RelayHandle { framing, wishes: Wishes::default(), route: None, tally });
+            let handle = Arc::new(RelayHandle {
+                framing,
+                wishes: Wishes::default(),
+                route: None,
+                tally,
+                burden: Burden::default(),
+            });
             reservation.enter(Entry::Relay(Arc::clone(&handle)));
             TaskTracker::new().spawn(async move {
                 poll_fn(|cx| handle.wishes.poll(cx)).await;

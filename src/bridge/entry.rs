@@ -1,11 +1,13 @@
 //! A live session, as the index has it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::burden::Burden;
 use super::handle::Bridge;
 use super::info::RouteInfo;
 use super::wishes::Wishes;
+use crate::budget::Holder;
 use crate::dialect::{Framing, Known};
 use crate::end::End;
 use crate::packet::Transport;
@@ -49,6 +51,25 @@ impl Entry {
         }
     }
 
+    /// Returns what the session holds of its budget.
+    pub(super) fn holder(&self, now: Instant) -> Holder<()> {
+        match self {
+            Self::Bridge(bridge) => bridge.holder(now),
+            Self::Relay(relay) => relay.burden.holder(now),
+        }
+    }
+
+    /// Ends the session because of the memory that it holds.
+    pub(super) fn end_for_memory(&self) {
+        match self {
+            Self::Bridge(bridge) => bridge.end_for_memory(),
+            Self::Relay(relay) => {
+                relay.burden.leave();
+                relay.wishes.relieve();
+            }
+        }
+    }
+
     /// Drains the session: its client receives what is left within `patience`.
     pub fn drain(&self, patience: Duration) {
         match self {
@@ -69,4 +90,6 @@ pub struct RelayHandle {
     pub route: Option<Arc<RouteInfo>>,
     /// What it has moved so far.
     pub tally: Tally,
+    /// What its buffers hold.
+    pub burden: Burden,
 }

@@ -6,6 +6,7 @@
 //! lost when the request is dropped. The [`Registry`] finds a bridge by its session's route and id.
 
 mod admission;
+mod burden;
 mod clock;
 mod closing_line;
 mod delivery;
@@ -34,6 +35,7 @@ mod tests;
 mod wishes;
 
 pub use admission::Admission;
+pub use burden::Burden;
 pub use closing_line::log_end;
 pub use delivery::Delivery;
 pub use entry::{Entry, RelayHandle};

@@ -2,7 +2,6 @@
 //! are woken.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -59,8 +58,13 @@ impl Bridge {
         self.turn(|driver| driver.holding.budget().charge())
     }
 
+    /// Returns what the session holds.
+    pub(super) fn holder(&self, now: Instant) -> Holder<()> {
+        self.turn(|driver| driver.holder(now))
+    }
+
     /// Ends the session because of the memory that it holds.
-    fn end_for_memory(&self) {
+    pub(super) fn end_for_memory(&self) {
         self.turn(|driver| {
             driver.session.handle_shortage(clock_now());
             driver.drive_inline();
@@ -100,20 +104,23 @@ impl Registry {
     /// Ends the sessions that have held most for longest, until the rest holds little enough. Returns their number.
     fn end_heaviest(&self) -> usize {
         let now = clock_now();
-        let holders = self.bridges().map(|bridge| {
-            let Holder { bytes, age, .. } = bridge.turn(|driver| driver.holder(now));
-            Holder { id: bridge, bytes, age }
+        let holders = self.all().into_iter().map(|entry| {
+            let Holder { bytes, age, .. } = entry.holder(now);
+            Holder { id: entry, bytes, age }
         });
         let chosen = choose(holders, self.budget().share(), self.budget().excess());
-        for bridge in &chosen {
-            bridge.end_for_memory();
-        }
+        chosen.iter().for_each(Entry::end_for_memory);
         chosen.len()
     }
 
     /// Wakes the sessions that were held back, a few at a time. If the budget is tight again, the rest waits until it eases.
     async fn wake_held_back(&self) {
-        for (number, bridge) in self.bridges().enumerate() {
+        // A relay is never held back: it only reads less at once.
+        let bridges = self.all().into_iter().filter_map(|entry| match entry {
+            Entry::Bridge(bridge) => Some(bridge),
+            Entry::Relay(_) => None,
+        });
+        for (number, bridge) in bridges.enumerate() {
             if number % WOKEN_AT_ONCE == 0 {
                 // Those that were woken run first, and show what they take.
                 tokio::task::yield_now().await;
@@ -123,13 +130,6 @@ impl Registry {
             }
             bridge.wake_if_held_back();
         }
-    }
-
-    fn bridges(&self) -> impl Iterator<Item = Arc<Bridge>> + use<> {
-        self.all().into_iter().filter_map(|entry| match entry {
-            Entry::Bridge(bridge) => Some(bridge),
-            Entry::Relay(_) => None,
-        })
     }
 }
 

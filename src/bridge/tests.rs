@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::budget::Budget;
 use crate::codec::engineio;
 use crate::dialect::websocket::PlainFraming;
 use crate::end::End;
@@ -33,10 +34,22 @@ use crate::session::{
     Transport,
 };
 use crate::sid::Sid;
+use crate::tally::Tally;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
 
 /// Returns the route of all sessions in these tests.
+/// Returns what the index has of a relayed session.
+fn relayed(budget: &Budget) -> RelayHandle {
+    RelayHandle {
+        framing: Arc::new(PlainFraming),
+        wishes: Wishes::default(),
+        route: None,
+        tally: Tally::of(None),
+        burden: Burden::new(budget),
+    }
+}
+
 fn route() -> RouteId {
     RouteId::new(None, "/test/")
 }
@@ -106,7 +119,7 @@ impl Stage {
             route: None,
             limited: crate::limited::Limited::default(),
             meter: self.metrics.route("test", "test"),
-            tally: crate::tally::Tally::of(None),
+            tally: Tally::of(None),
             span: None,
             owner: None,
             tracker: self.tracker.clone(),

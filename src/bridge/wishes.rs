@@ -19,13 +19,19 @@ pub struct Wishes {
 #[derive(Clone, Copy)]
 enum Wish {
     Drain = 1,
-    End = 2,
+    Relieve = 2,
+    End = 3,
 }
 
 impl Wishes {
     /// Asks it to end once it has finished what it is sending.
     pub fn drain(&self) {
         self.wish(Wish::Drain);
+    }
+
+    /// Asks it to end because of the memory that it holds.
+    pub fn relieve(&self) {
+        self.wish(Wish::Relieve);
     }
 
     /// Asks it to end for its operator.
@@ -40,6 +46,7 @@ impl Wishes {
         match self.wish.load(Ordering::Acquire) {
             0 => Poll::Pending,
             wish if wish == Wish::Drain as u8 => Poll::Ready(End::Drained),
+            wish if wish == Wish::Relieve as u8 => Poll::Ready(End::Memory),
             _ => Poll::Ready(End::Operator),
         }
     }

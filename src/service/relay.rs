@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::guard::expiry;
 use super::session_route::SessionRoute;
 use super::{Client, Response, onward};
-use crate::bridge::{Admission, RelayHandle, Wishes};
+use crate::bridge::{Admission, Burden, RelayHandle, Wishes};
 use crate::dialect::Framing;
 use crate::duplex::Patience;
 use crate::packet::Transport;
@@ -52,6 +52,7 @@ pub(super) async fn begin(
             wishes: Wishes::default(),
             route: Some(Arc::clone(&route.info)),
             tally,
+            burden: Burden::new(route.registry.budget()),
         }),
         reservation,
         introduction: route.upstream.introduction(),

@@ -45,6 +45,8 @@ pub struct Relay {
     /// The backend's first message, if it describes the session.
     opening: Option<Opening>,
     session: RelayedSession,
+    /// What its buffers held when that was counted.
+    held: usize,
     /// The time at which the client's permission expires.
     expiry: Option<Pin<Box<Sleep>>>,
     /// The end that the proxy announces to both sides, once it has decided on one.
@@ -100,6 +102,7 @@ impl Relay {
             opening: session.introduction.map(Opening::new),
             expiry: session.expires_at.map(|at| Box::pin(tokio::time::sleep_until(at))),
             session,
+            held: 0,
             decided: None,
             first: None,
             crossing: None,
@@ -112,6 +115,7 @@ impl Relay {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
         let RelayedSession { reservation, meter, handle, admission, .. } = self.session;
+        handle.burden.leave();
         // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
@@ -120,6 +124,21 @@ impl Relay {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let polled = self.poll_round(cx);
+        // Over, its buffers are about to be dropped; the index may keep the handle for a moment.
+        let held = if polled.is_ready() { 0 } else { self.held_by_buffers() };
+        if held != self.held {
+            self.held = held;
+            self.session.handle.burden.set(held);
+        }
+        polled
+    }
+
+    fn held_by_buffers(&self) -> usize {
+        self.up.held() + self.down.held() + self.opening.as_ref().map_or(0, Opening::held)
+    }
+
+    fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if let Poll::Ready(end) = self.session.handle.wishes.poll(cx) {
             self.decide(end);
         }
@@ -128,8 +147,10 @@ impl Relay {
             self.decide(End::Expired);
         }
         let Self { client, upstream, up, down, opening, session, pace, .. } = self;
+        // As much may wait in each direction.
+        let room = (session.handle.burden.room() / 2).max(ROOM_MIN);
         // The first message is read before the client can use the id or exceed the limit that it contains.
-        let down = down.poll(cx, upstream, client, usize::MAX, &mut |bytes| {
+        let down = down.poll(cx, upstream, client, room, &mut |bytes| {
             let Some(reading) = opening else { return true };
             let Poll::Ready(opened) = reading.read(bytes) else { return false };
             if let Some(max) = opened.and_then(|opened| session.register(opened)) {
@@ -138,7 +159,7 @@ impl Relay {
             true
         });
         up.pause(pace.poll_pause(cx));
-        let up = up.poll(cx, client, upstream, pace.turn_len(), &mut |_| true);
+        let up = up.poll(cx, client, upstream, pace.turn_len().min(room), &mut |_| true);
         if self.count() {
             self.session.limited.reached(Limit::Messages, None);
             // The timer of the pause is to be polled.
@@ -295,6 +316,8 @@ fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
     frame
 }
 
+/// How much is read at once however short memory is: enough that a read is worth its call.
+const ROOM_MIN: usize = 1 << 10;
 /// How long a side may take to disconnect once the other has and everything is delivered: nothing can be lost any more.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a client may take to answer the Close of a drain before the backend is sent one regardless.

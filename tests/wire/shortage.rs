@@ -1,12 +1,16 @@
 //! `memory_max`: what is refused when buffers take nearly all of it, and that it is served again afterwards.
 
-use crate::support::frames::Socket;
+use std::io::Write as _;
+use std::thread;
+
+use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::http::{Client, Response};
 use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::script::{Kind, Script};
 use crate::support::target::Target;
 use crate::support::wire::Wire;
-use crate::support::{Setup, World, eventually, metrics};
+use crate::support::world::{Excluded, proxy_is_asked};
+use crate::support::{SOON, Setup, World, eventually, metrics};
 
 const MEMORY_MAX: usize = 4_000_000;
 /// Between 90 % and all of it.
@@ -71,4 +75,39 @@ fn from_nine_tenths_of_the_memory_on_no_session_of_any_dialect_begins() {
     body.send(b"x");
     Client { wire: body }.answer().assert(200, "ok");
     eventually(|| ask("GET", POLLING, b"").status == 200, || "there is room again".to_owned());
+}
+
+#[test]
+fn what_waits_in_a_relay_is_counted_in_either_direction_until_its_end() {
+    if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
+        return;
+    }
+    let world = World::start_with(&Setup::sockets().script(|script| script.narrow = true), Target::proxy);
+    let relayed = || {
+        let socket = Socket::try_connect(world.target.public, "/engine.io/", &[]).unwrap();
+        (socket, world.accept())
+    };
+    let frees = || eventually(|| counted(&world) == 0, || format!("{} bytes are counted", counted(&world)));
+    // Once the systems of both sides take no more, the rest of one read waits.
+    let waits = || eventually(|| counted(&world) > 0, || "nothing is counted".to_owned());
+
+    let (silent, peer) = relayed();
+    frees();
+    let line = peer.line().clone();
+    let flood = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 64 << 20, SOON));
+    waits();
+    drop(silent);
+    frees();
+    flood.join().unwrap();
+
+    let (socket, silent) = relayed();
+    silent.line().pause();
+    let mut writer = socket.wire.writer();
+    let frame = Frame::new(Op::TEXT, "f".repeat(1000)).encode(Masked::Yes);
+    let flood = thread::spawn(move || while writer.write_all(&frame).is_ok() {});
+    waits();
+    socket.wire.close();
+    silent.line().resume();
+    frees();
+    flood.join().unwrap();
 }

@@ -11,9 +11,7 @@ fn is_here(registry: &Registry, route: &RouteId) -> bool {
 }
 
 fn relay() -> Entry {
-    let wishes = Wishes::default();
-    let tally = crate::tally::Tally::of(None);
-    Entry::Relay(Arc::new(RelayHandle { framing: Arc::new(PlainFraming), wishes, route: None, tally }))
+    Entry::Relay(Arc::new(relayed(&Budget::default())))
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What sessions hold is counted against one budget, and what happens to them as it fills.
 
+use std::task::{Context, Poll, Waker};
+
 use super::*;
 use crate::budget::{Budget, Charge};
 use crate::limited::Limited;
@@ -100,6 +102,30 @@ async fn a_session_beyond_its_share_is_held_back_and_the_others_are_not() {
     settle().await;
     assert_eq!((budget.held_back(), link.unread()), (0, 0));
     assert!(before.elapsed() < 2 * MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_holds_most_ends_as_any_session() {
+    let (stage, budget, mut others) = stage(1_000_000);
+    let relays = [600_000, 20_000].map(|held| {
+        let reservation = stage.registry.reserve_fresh(&route()).unwrap();
+        let handle = Arc::new(relayed(&budget));
+        reservation.enter(Entry::Relay(Arc::clone(&handle)));
+        handle.burden.set(held);
+        (handle, reservation)
+    });
+    let wished =
+        || relays.each_ref().map(|(handle, _)| handle.wishes.poll(&Context::from_waker(Waker::noop())));
+    assert_eq!((budget.used(), relays[0].0.burden.room()), (620_000, usize::MAX));
+    others.set(200_000);
+    assert_eq!(relays[0].0.burden.room(), 500_000, "an equal share");
+    settle().await;
+    assert_eq!(wished(), [Poll::Pending; 2]);
+    others.set(380_000);
+    settle().await;
+    assert_eq!(wished(), [Poll::Ready(End::Memory), Poll::Pending]);
+    relays[0].0.burden.set(0);
+    assert_eq!((budget.used(), budget.share()), (400_000, 1_000_000), "it has no share any more");
 }
 
 #[tokio::test(start_paused = true)]

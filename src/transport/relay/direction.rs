@@ -278,6 +278,11 @@ impl Direction {
         self.state = State::Closed(then);
     }
 
+    /// Returns how many bytes wait.
+    pub(super) fn held(&self) -> usize {
+        self.pending.bytes.len() + self.held.len() + self.read_ahead.len()
+    }
+
     /// Stops reading the source, or goes on.
     pub(super) const fn pause(&mut self, paused: bool) {
         self.paused = paused;

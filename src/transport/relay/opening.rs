@@ -22,6 +22,11 @@ impl Opening {
         Self { read, partial: Vec::new() }
     }
 
+    /// Returns how many bytes of it wait.
+    pub(super) const fn held(&self) -> usize {
+        self.partial.len()
+    }
+
     /// Reads more of the message. Ready once it is complete, with `None` if it does not describe the session.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Poll<Option<Opened>> {
         // Usually one read brings the whole message.

@@ -13,9 +13,11 @@ mod process;
 mod readings;
 mod route;
 mod row;
+mod shown;
 mod sizes;
 mod succession;
 pub(crate) mod table;
+mod tail;
 mod words;
 
 use std::borrow::Cow;
@@ -37,6 +39,7 @@ use route::Meters;
 use sizes::Waits;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
+pub use tail::{Tail, Told, Watcher};
 pub use words::{
     AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Limit,
     Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,

@@ -10,7 +10,7 @@ use super::endings::Endings;
 use super::given::Given;
 use super::listeners::{self, Listeners};
 use super::peers::{self, Certified};
-use super::readiness::{nodes, readiness, upstreams};
+use super::readiness::{dialects, nodes, readiness, upstreams};
 use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
@@ -99,7 +99,7 @@ impl Process {
         let has_nodes = config.cluster.is_some();
         let shown = cluster.clone().filter(|_| has_nodes);
         let (sender, in_force) = watch::channel(Arc::new(config.clone()));
-        let (control, wishes) = reload::control(reload, in_force.clone(), drain.started.clone());
+        let (control, wishes) = reload::control(reload, in_force.clone(), &drain.started, &endings.admin.end);
         let configured = in_force.clone();
         let service = Admin {
             metrics: metrics.clone(),
@@ -107,9 +107,11 @@ impl Process {
             upstreams: upstreams(current.clone()),
             sights: nodes(cluster.clone(), has_nodes, registry.clone()),
             sessions: Sessions(registry),
+            dialects: dialects(current.clone()),
             control,
             token: Arc::new(move || configured.borrow().admin.token.clone()),
         };
+        helpers.spawn_endless("what operators are told", service.clone().tell());
         let make = move |_: ConnectInfo| service.clone();
         admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
 

@@ -11,10 +11,10 @@ use crate::acme::Orders;
 use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::directory::Directory;
-use crate::service::Current;
 use crate::service::admin::{
-    NodesState, Readiness, Seen, SeenUpstream, Sights, State, UpstreamState, Upstreams,
+    Dialects, NodesState, Readiness, Seen, SeenUpstream, Sights, State, UpstreamState, Upstreams,
 };
+use crate::service::{Current, Served};
 use crate::upstream::InUse;
 
 /// Returns what readiness is judged by.
@@ -59,6 +59,13 @@ fn condition(upstream: &Arc<InUse>) -> UpstreamState {
 pub(super) fn upstreams(current: Current) -> Upstreams {
     let one = |upstream: &Arc<InUse>| SeenUpstream { state: condition(upstream), sight: upstream.sight() };
     Arc::new(move || current.load().upstreams().iter().map(one).collect())
+}
+
+/// Returns what tells the dialect of each route.
+pub(super) fn dialects(current: Current) -> Dialects {
+    let one =
+        |served: &Served| (served.route.path.clone(), served.route.upstream.clone(), served.route.dialect);
+    Arc::new(move || current.load().all_routes().map(one).collect())
 }
 
 /// Returns what shows the nodes, if there are any, and the processes of this host.

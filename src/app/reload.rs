@@ -227,7 +227,8 @@ impl Refused {
 pub(super) fn control(
     signalled: Arc<Notify>,
     config: channel::Receiver<Arc<Config>>,
-    drain: CancellationToken,
+    drain: &CancellationToken,
+    stop: &CancellationToken,
 ) -> (Control, Wishes) {
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let reload = move || -> Reloading {
@@ -240,7 +241,11 @@ pub(super) fn control(
         })
     };
     let differing = move |query: &str| Differing::of(&config.borrow(), query).to_json();
-    (Control { reload: Arc::new(reload), differing: Arc::new(differing), drain }, Wishes { signalled, asked })
+    let (drain, stop) = (drain.clone(), stop.clone());
+    (
+        Control { reload: Arc::new(reload), differing: Arc::new(differing), drain, stop },
+        Wishes { signalled, asked },
+    )
 }
 
 /// Reloads that wait for the one before.

@@ -121,7 +121,7 @@ impl Driver {
             Transport::WebSocket => Transport::WebSocket,
             Transport::Polling | Transport::Streaming => info.transport,
         };
-        info.meter.session_closed(transport, end);
+        info.meter.session_closed(transport, end, info.tally.age());
         log_end(info.span_id(), info.route.as_deref(), &info.tally, transport, end);
         // A poll that is still parked at the end has nothing to wait for.
         if self.polls.release() {

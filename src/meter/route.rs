@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use serde_json::{Value, json};
 
 use super::admission::{AuthOutcome, TokenOutcome};
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
 use super::table::{Group as _, Routes};
+use super::tail::{Tail, event};
 use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
 
 /// Counts for one route.
@@ -21,12 +23,15 @@ pub struct Meter(Arc<Counters>);
 /// The meters in use. A route's series end with its last meter, which a session may hold after its route has left the
 /// configuration.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Meters(Arc<Mutex<BTreeMap<Labels, Weak<Counters>>>>);
+pub(super) struct Meters {
+    all: Arc<Mutex<BTreeMap<Labels, Weak<Counters>>>>,
+    tail: Tail,
+}
 
 impl Meters {
     /// Returns the meter with these labels, new or not.
     pub(super) fn meter(&self, families: &Routes, labels: Labels) -> Meter {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
         if let Some(counters) = all.get(&labels).and_then(Weak::upgrade) {
             return Meter(counters);
         }
@@ -34,11 +39,21 @@ impl Meters {
         all.insert(labels, Arc::downgrade(&counters));
         Meter(counters)
     }
+
+    /// Returns what is told of sessions as they begin and end.
+    pub(super) fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// Returns those that have counted something, of which some may be gone.
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Labels, Weak<Counters>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Counters {
     fn drop(&mut self) {
-        let mut all = self.meters.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.meters.lock();
         // Another may have been made since the last handle of this one went: the series are its own now.
         if all.get(&self.labels).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), self)) {
             all.remove(&self.labels);
@@ -51,6 +66,9 @@ impl Meter {
     /// Counts a handshake by its outcome.
     pub fn handshake(&self, outcome: Outcome) {
         self.0.handshakes[outcome as usize].inc();
+        if outcome != Outcome::Accepted {
+            self.tell("refused", || json!({ "reason": outcome.word() }));
+        }
     }
 
     /// Counts what was said of a client.
@@ -67,18 +85,32 @@ impl Meter {
     pub fn session_opened(&self, transport: Transport) {
         self.0.opened[transport as usize].inc();
         self.0.sessions[transport as usize].inc();
+        self.tell("began", || json!({ "transport": transport.word() }));
     }
 
     /// Moves an open session from polling to WebSocket.
     pub fn session_moved(&self) {
         self.0.sessions[Transport::Polling as usize].dec();
         self.0.sessions[Transport::WebSocket as usize].inc();
+        self.tell("upgraded", || json!({}));
     }
 
-    /// Counts a session that was closed, by its last transport.
-    pub fn session_closed(&self, transport: Transport, reason: CloseReason) {
+    /// Counts a session that was closed, by its last transport. It was so old.
+    pub fn session_closed(&self, transport: Transport, reason: CloseReason, age: Duration) {
         self.0.sessions[transport as usize].dec();
         self.0.closed[transport as usize][reason as usize].inc();
+        let about = || json!({ "transport": transport.word(), "reason": reason.word(), "age_seconds": age.as_secs_f64() });
+        self.tell("ended", about);
+    }
+
+    /// Tells what has happened to a session of the route, if somebody watches.
+    fn tell(&self, what: &str, about: impl FnOnce() -> Value) {
+        self.0.meters.tail.tell(|| {
+            let mut line = about();
+            line["what"] = what.into();
+            line["route"] = self.0.labels.first().map_or("", |(_, route)| &**route).into();
+            event("session", &line)
+        });
     }
 
     /// Counts a stage of an upgrade from polling to WebSocket.
@@ -151,31 +183,31 @@ impl Meter {
 }
 
 /// A counter for each direction of each transport.
-type PerTransport = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
+pub(super) type PerTransport = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
 
 /// A route's counters, each at the index of its word.
 #[derive(Debug)]
-struct Counters {
+pub(super) struct Counters {
     meters: Meters,
-    labels: Labels,
+    pub(super) labels: Labels,
     families: Routes,
-    handshakes: [Counter; Outcome::ALL.len()],
+    pub(super) handshakes: [Counter; Outcome::ALL.len()],
     authorized: [Counter; AuthOutcome::ALL.len()],
     tokens: [Counter; TokenOutcome::ALL.len()],
-    sessions: [Gauge; Transport::ALL.len()],
-    opened: [Counter; Transport::ALL.len()],
-    closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
-    upgrades: [Counter; UpgradeOutcome::ALL.len()],
+    pub(super) sessions: [Gauge; Transport::ALL.len()],
+    pub(super) opened: [Counter; Transport::ALL.len()],
+    pub(super) closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
+    pub(super) upgrades: [Counter; UpgradeOutcome::ALL.len()],
     /// Created on first use, since most pairs of an operation and a status never occur.
     requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
     broken: [Counter; Broken::ALL.len()],
-    messages: PerTransport,
-    message_bytes: PerTransport,
-    overhead: PerTransport,
-    heads: PerTransport,
+    pub(super) messages: PerTransport,
+    pub(super) message_bytes: PerTransport,
+    pub(super) overhead: PerTransport,
+    pub(super) heads: PerTransport,
     saved: Counter,
-    waits: [Waits; Transport::ALL.len()],
-    polls_parked: Gauge,
+    pub(super) waits: [Waits; Transport::ALL.len()],
+    pub(super) polls_parked: Gauge,
     batch_packets: Sizes,
     batch_bytes: Sizes,
 }

@@ -42,6 +42,11 @@ impl Waits {
 }
 
 impl<const SMALLEST: u64, const UNIT: u64> Steps<SMALLEST, UNIT> {
+    /// Returns how many fell under each bound and over the one before; the last had none.
+    pub(super) fn counts(&self) -> [u64; BOUNDS + 1] {
+        self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
     fn count(&self, number: u64) {
         self.0.buckets[bucket_of(number.div_ceil(SMALLEST))].fetch_add(1, Ordering::Relaxed);
         self.0.sum.fetch_add(number, Ordering::Relaxed);
@@ -51,7 +56,7 @@ impl<const SMALLEST: u64, const UNIT: u64> Steps<SMALLEST, UNIT> {
 impl<const SMALLEST: u64, const UNIT: u64> EncodeMetric for Steps<SMALLEST, UNIT> {
     #[expect(clippy::cast_precision_loss, reason = "the text format has floating-point numbers only")]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let counts = self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let counts = self.counts();
         let shown = |number: u64| number as f64 / UNIT as f64;
         let bounds = successors(Some(SMALLEST), |bound| Some(bound * STEP)).map(shown);
         let bounds = bounds.take(BOUNDS).chain([f64::INFINITY]);

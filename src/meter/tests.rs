@@ -31,8 +31,8 @@ fn a_session_is_followed_from_its_handshake_over_its_move_to_its_end() {
     assert_line(&text, r#"polliwog_sessions{route="/",upstream="chat",transport="websocket"} 1"#);
     assert_line(&text, r#"polliwog_upgrades_total{route="/",upstream="chat",outcome="tried"} 1"#);
 
-    meter.session_closed(Transport::WebSocket, CloseReason::PingTimeout);
-    meter.session_closed(Transport::Polling, CloseReason::Drained);
+    meter.session_closed(Transport::WebSocket, CloseReason::PingTimeout, Duration::ZERO);
+    meter.session_closed(Transport::Polling, CloseReason::Drained, Duration::ZERO);
     let text = metrics.render();
     assert_line(&text, r#"polliwog_sessions{route="/",upstream="chat",transport="polling"} 0"#);
     assert_line(&text, r#"polliwog_sessions{route="/",upstream="chat",transport="websocket"} 0"#);

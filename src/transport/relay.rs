@@ -119,7 +119,7 @@ impl Relay {
         // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
-        meter.session_closed(Transport::WebSocket, end);
+        meter.session_closed(Transport::WebSocket, end, handle.tally.age());
         log_end(None, handle.route.as_deref(), &handle.tally, Transport::WebSocket, end);
     }
 

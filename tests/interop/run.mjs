@@ -40,6 +40,7 @@ const FILES = [
   'browser-sockjs',
   'dev-server',
   'demo',
+  'dashboard',
   'http2',
   'http2-browsers',
   'demux',

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::page::Page;
+use super::answer::Page;
 
 /// What the process does at a request.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct Control {
     pub differing: Differing,
     /// Cancelled when the process should drain, and end.
     pub drain: CancellationToken,
+    /// Cancelled when the admin listener ends.
+    pub stop: CancellationToken,
 }
 
 /// Returns what differs, by a query.

@@ -8,12 +8,15 @@ use http::Method;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Endpoint {
     Index,
+    /// A file of the page.
+    Asset,
     Livez,
     Readyz,
     Metrics,
     Sessions,
     /// One session, whose id is the last segment.
     Session,
+    Events,
     Upstreams,
     Nodes,
     Differing,
@@ -28,6 +31,13 @@ struct Entry(&'static str, Endpoint, &'static str, &'static str);
 impl Endpoint {
     const ALL: &[Entry] = &[
         Entry("/", Self::Index, GET, ""),
+        Entry("/page.css", Self::Asset, GET, ""),
+        Entry("/page.js", Self::Asset, GET, ""),
+        Entry("/charts.js", Self::Asset, GET, ""),
+        Entry("/model.js", Self::Asset, GET, ""),
+        Entry("/sessions.js", Self::Asset, GET, ""),
+        Entry("/words.js", Self::Asset, GET, ""),
+        Entry("/icon.svg", Self::Asset, GET, ""),
         Entry("/livez", Self::Livez, GET, "200 while the process runs"),
         Entry(
             "/readyz",
@@ -43,6 +53,12 @@ impl Endpoint {
             "the sessions of this process; ?client=, route=, upstream=, dialect=, transport=, text=, sort=, limit=",
         ),
         Entry("/api/sessions/{id}", Self::Session, "DELETE", "DELETE: ends a session"),
+        Entry(
+            "/api/events",
+            Self::Events,
+            GET,
+            "what happens, as server-sent events: a snapshot every second, and the begins and ends of sessions",
+        ),
         Entry("/api/upstreams", Self::Upstreams, GET, "the upstreams with their addresses"),
         Entry(
             "/api/nodes",

@@ -3,9 +3,12 @@
 //! It knows nothing of upstreams and nodes: the wiring reports their state.
 
 mod access;
+mod answer;
+mod assets;
+mod body;
 mod control;
 mod endpoint;
-mod page;
+mod events;
 mod query;
 mod readiness;
 mod sessions;
@@ -23,13 +26,13 @@ use futures_util::FutureExt as _;
 use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use tower::Service;
 
 use self::access::{has_token, is_of_another_site};
+use self::answer::{JSON, Page, ask_for_token, refuse_method};
+pub use self::body::Body;
 pub use self::control::{Control, Fault, Reloading};
 use self::endpoint::Endpoint;
-use self::page::{JSON, Page, ask_for_token, refuse_method};
 use self::query::Query;
 pub use self::readiness::{NodesState, State, UpstreamState};
 pub use self::sessions::Sessions;
@@ -45,6 +48,9 @@ pub type Sights = Arc<dyn Fn() -> Seen + Send + Sync>;
 
 /// Returns the upstreams.
 pub type Upstreams = Arc<dyn Fn() -> Vec<SeenUpstream> + Send + Sync>;
+
+/// Returns the dialect of each route, by its path and its upstream.
+pub type Dialects = Arc<dyn Fn() -> Vec<(String, String, &'static str)> + Send + Sync>;
 
 /// Returns the token that operators have, as the value of `Authorization`, if they need one.
 pub type Token = Arc<dyn Fn() -> Option<HeaderValue> + Send + Sync>;
@@ -62,6 +68,8 @@ pub struct Admin {
     pub sights: Sights,
     /// The sessions.
     pub sessions: Sessions,
+    /// The dialects of the routes.
+    pub dialects: Dialects,
     /// What may be asked of the process.
     pub control: Control,
     /// What one must know to ask anything but its health.
@@ -70,7 +78,7 @@ pub struct Admin {
 
 impl Admin {
     /// Responds to a request.
-    async fn respond(self, head: Parts) -> Response<Full<Bytes>> {
+    async fn respond(self, head: Parts) -> Response<Body> {
         let Parts { method, uri, headers, .. } = &head;
         // An unknown path is not found by any method.
         let Some((endpoint, rest)) = Endpoint::find(uri.path()) else {
@@ -88,7 +96,9 @@ impl Admin {
                 .into();
         }
         match endpoint {
-            Endpoint::Index => Page::text(StatusCode::OK, Endpoint::index()),
+            Endpoint::Index if !is_browser(headers) => Page::text(StatusCode::OK, Endpoint::index()),
+            Endpoint::Index | Endpoint::Asset => return asset(uri.path()),
+            Endpoint::Events => return self.watch(),
             Endpoint::Livez => Page::text(StatusCode::OK, "ok\n"),
             Endpoint::Readyz => self.readyz(uri.query()).await,
             Endpoint::Metrics => self.metrics(headers),
@@ -108,9 +118,8 @@ impl Admin {
 
     /// A browser shows text, and would save what it does not know.
     fn metrics(&self, headers: &HeaderMap) -> Page {
-        let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
         let text = self.metrics.render();
-        if accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+        if is_browser(headers) {
             return Page::text(StatusCode::OK, text);
         }
         Page { status: StatusCode::OK, media_type: Metrics::CONTENT_TYPE, body: text.into() }
@@ -132,7 +141,7 @@ impl fmt::Debug for Admin {
 }
 
 impl<B> Service<Request<B>> for Admin {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -144,6 +153,20 @@ impl<B> Service<Request<B>> for Admin {
         let (head, _) = request.into_parts();
         Box::pin(self.clone().respond(head).map(Ok))
     }
+}
+
+/// Returns whether a browser asks, for a person.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
+}
+
+/// Returns a file of the page.
+fn asset(path: &str) -> Response<Body> {
+    let file = assets::at(path).unwrap_or_else(|| Page::text(StatusCode::NOT_FOUND, "not found\n"));
+    let mut response = file.into();
+    assets::guard(&mut response);
+    response
 }
 
 /// The description of all this for programs.
@@ -216,6 +239,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_browser_gets_a_page_that_loads_nothing_from_elsewhere() {
+        let mut asked = request(Method::GET, "/");
+        asked.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"));
+        let page = admin().oneshot(asked).await.unwrap();
+        let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"));
+        let html = page.into_body().collect().await.unwrap().to_bytes();
+        let html = String::from_utf8(html.into()).unwrap();
+        for what in [" src=\"", " href=\""] {
+            for named in html.split(what).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                assert_eq!(
+                    ask(&admin(), Method::GET, &format!("/{named}")).await.0,
+                    StatusCode::OK,
+                    "{named}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn with_a_token_only_the_health_is_told_without_it() {
         let mut admin = admin();
         admin.token = Arc::new(|| Some(HeaderValue::from_static("Bearer a-long-secret")));
@@ -284,6 +327,7 @@ mod tests {
             reload: Arc::new(|| Box::pin(ready(Ok(())))),
             differing: Arc::new(|_| serde_json::Value::Null),
             drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
         };
         let sessions = Sessions(Registry::new(1));
         Admin {
@@ -292,6 +336,7 @@ mod tests {
             upstreams: Arc::new(Vec::new),
             sights: Arc::new(Seen::default),
             sessions,
+            dialects: Arc::new(Vec::new),
             control,
             token: Arc::new(|| None),
         }

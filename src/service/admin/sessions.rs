@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::page::Page;
+use super::answer::Page;
 use super::query::Query;
 use crate::bridge::{Registry, Sight};
 use crate::tally::Moved;

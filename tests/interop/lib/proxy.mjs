@@ -119,9 +119,14 @@ export class Proxy {
   }
 
   async #metrics() {
+    return (await request({ port: await this.admin(), path: '/metrics' })).body;
+  }
+
+  /** The port of its admin listener. */
+  async admin() {
     // It is said right behind the port of clients; the interval between two looks.
     while (!this.#admin && this.alive) await sleep(10);
-    return (await request({ port: this.#admin, path: '/metrics' })).body;
+    return this.#admin;
   }
 
   get #admin() {

@@ -39,11 +39,13 @@ export class Client extends EventTarget {
     this.#begin(0);
   }
 
-  /** Ends it for good. */
+  /** Ends it for good: nobody waits for answers any more. */
   close() {
     this.#ended = true;
     clearTimeout(this.#retry);
     this.#session?.close('left');
+    for (const { resolve } of this.#asked.values()) resolve(undefined);
+    this.#asked.clear();
   }
 
   emit(name, ...args) {
@@ -51,10 +53,11 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Asks, and resolves with the arguments of the answer. Nobody knows whether a server heard what was under way when its session
+   * Asks, and resolves with the arguments of the answer, or with `undefined` once the client is closed. Nobody knows whether a server heard what was under way when its session
    * ended: the next session asks again.
    */
-  ask(name, ...args) {
+  async ask(name, ...args) {
+    if (this.#ended) return undefined;
     const id = (this.#lastId += 1);
     const text = this.#speech.ask(id, name, args);
     return new Promise((resolve) => {

@@ -60,9 +60,14 @@ export class Engine {
   close(reason) {
     if (this.#closed) return;
     const isPolling = this.transport === 'polling' && this.#sid;
+    this.#end(reason, isPolling ? this.#goodbye() : undefined);
+  }
+
+  async #goodbye() {
+    // Two POSTs at once are refused.
+    if (this.#posting) await this.#posting;
     // A page that is left is waited for by nobody.
-    if (isPolling) fetch(this.#url('polling'), { method: 'POST', body: this.#codec.encode(['1']), keepalive: true }).catch(() => {});
-    this.#end(reason);
+    await fetch(this.#url('polling'), { method: 'POST', body: this.#codec.encode(['1']), keepalive: true }).catch(() => {});
   }
 
   /** Moves from polling to WebSocket; resolves with whether that went well. */
@@ -214,12 +219,14 @@ export class Engine {
     this.#watchdog = setTimeout(() => this.#end('no heartbeat from the server'), this.#patience);
   }
 
-  #end(reason) {
+  /** Ends what is under way, after the `goodbye` if there is one: a session whose poll is gone could not hear it. */
+  #end(reason, goodbye) {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#watchdog);
     clearInterval(this.#pinger);
-    this.#abort.abort();
+    if (goodbye) goodbye.then(() => this.#abort.abort());
+    else this.#abort.abort();
     this.#socket?.close();
     this.#hear.close(reason);
   }

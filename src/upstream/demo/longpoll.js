@@ -26,7 +26,7 @@ export class Longpoll {
   #source;
   #later;
   #queue = [];
-  #posting = false;
+  #posting;
   #sent = 0;
   /** The number of the last message. */
   #last = 0;
@@ -70,8 +70,14 @@ export class Longpoll {
     if (this.#closed) return;
     this.#closed = true;
     this.#source?.close();
-    if (this.#url) fetch(this.#url, { method: 'DELETE', keepalive: true }).catch(() => {});
+    if (this.#url) this.#goodbye(this.#url);
     this.#hear.close(reason);
+  }
+
+  async #goodbye(url) {
+    // A message that is under way comes first: behind the end it would be refused.
+    if (this.#posting) await this.#posting;
+    await fetch(url, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
 
   /** Polliwog has ended the session, and keeps its messages until they are acknowledged. */
@@ -90,13 +96,18 @@ export class Longpoll {
     this.#hear.message(data);
   }
 
-  async #flush() {
-    if (this.#posting) return;
-    this.#posting = true;
+  #flush() {
+    if (this.#posting || !this.#queue.length || this.#closed) return;
+    this.#posting = this.#postAll().finally(() => {
+      this.#posting = undefined;
+      this.#flush();
+    });
+  }
+
+  async #postAll() {
     while (this.#queue.length && !this.#closed) {
       await this.#post(`${this.#url}?id=${(this.#sent += 1)}`, this.#queue.shift());
     }
-    this.#posting = false;
   }
 
   async #post(url, body) {

@@ -67,11 +67,11 @@ export class Pane extends EventTarget {
     return STATES[state] ?? (state === 'waiting' ? 'reconnecting' : state);
   }
 
-  /** Sends one echo and times it. */
+  /** Sends one echo and times it; `undefined` if the client is turned off before the answer. */
   async echo(...args) {
     const began = performance.now();
     const answer = await this.#tally.count(this.client.ask('echo', ...args));
-    this.trips.add(performance.now() - began);
+    if (answer) this.trips.add(performance.now() - began);
     return answer;
   }
 

@@ -15,6 +15,8 @@ export class Tally {
     const timer = setTimeout(() => (this.lost += 1), LOST_MS);
     return answer.then((args) => {
       clearTimeout(timer);
+      // The client was turned off before.
+      if (!args) this.sent -= 1;
       return args;
     });
   }

@@ -10,7 +10,9 @@ export async function burst(pane, { count, length, pace }, progress) {
   const one = async (number) => {
     const at = Math.floor(Math.random() * (NOISE.length - length));
     const filler = NOISE.slice(at, at + length);
-    const [came, text] = await pane.echo(number, filler);
+    const answer = await pane.echo(number, filler);
+    if (!answer) return;
+    const [came, text] = answer;
     tally.back += 1;
     progress();
     // An answer in the place of another one is out of order, whatever comes after it.

@@ -27,14 +27,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, ORIGIN, USER_AGENT};
-use http::{HeaderMap, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HOST, ORIGIN, REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::pki_types::ServerName;
 use tokio::net::lookup_host;
 use tokio::runtime::Builder;
 use tokio_rustls::TlsConnector;
 
-use self::facts::Facts;
+use self::facts::{Facts, Target};
 pub use self::options::Options;
 use self::probe::{Client, Sessions};
 use self::report::Colour;
@@ -67,7 +67,7 @@ async fn examine(options: Options) -> ExitCode {
         if options.sockjs {
             probe::examine_sockjs(&sessions, silence, &mut facts).await
         } else {
-            probe::examine(&sessions, silence, &mut facts).await
+            probe::examine(&sessions, silence, options.origin.as_ref(), &mut facts).await
         }
     };
     let examined = tokio::select! {
@@ -80,7 +80,8 @@ async fn examine(options: Options) -> ExitCode {
     if let Err(why) = examined {
         return fail(format_args!("{target}: {why}"));
     }
-    let verdicts = judge::judge(&facts);
+    let origin = options.origin.as_ref().and_then(|origin| origin.to_str().ok());
+    let verdicts = judge::judge(&facts, &place(&options), origin);
     let printed = if options.json {
         writeln!(io::stdout(), "{:#}", report::json(&target, &verdicts))
     } else {
@@ -123,12 +124,26 @@ async fn client(options: &Options) -> Result<Client, String> {
     headers.extend(options.headers());
     let (path, query) = (options.path().to_owned(), url.query().unwrap_or_default().to_owned());
     let (patience, heads) = (options.timeout, Mutex::default());
-    Ok(Client { addresses, tls, path, query, headers, patience, heads })
+    Ok(Client { addresses, tls, path, query, headers, own: demanding(options), patience, heads })
 }
 
 /// Returns the origin of a page of the server's own.
 fn origin(options: &Options, authority: &str) -> String {
     format!("{}://{authority}", if options.is_secure() { "https" } else { "http" })
+}
+
+/// Returns where requests go.
+fn place(options: &Options) -> Target {
+    let host = options.url.host().unwrap_or_default().to_owned();
+    Target { is_secure: options.is_secure(), host, path: options.path().to_owned() }
+}
+
+/// Returns the names of headers for which a page of another origin needs permission (Fetch, "CORS-safelisted").
+fn demanding(options: &Options) -> Vec<HeaderName> {
+    let is_free = |name: &HeaderName| {
+        [COOKIE, HOST, ORIGIN, USER_AGENT, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, REFERER].contains(name)
+    };
+    options.headers().keys().filter(|name| !is_free(name)).cloned().collect()
 }
 
 /// Returns what is examined, without the query, which may hold a token.

@@ -21,6 +21,9 @@ pub struct Options {
     /// The server speaks SockJS, not Engine.IO or Socket.IO.
     #[arg(long)]
     pub(super) sockjs: bool,
+    /// Where clients' pages come from, if not from the server itself, such as `https://app.example.org`.
+    #[arg(long, value_name = "ORIGIN", value_parser = origin, conflicts_with = "sockjs")]
+    pub(super) origin: Option<HeaderValue>,
     /// A header for each request, such as "Cookie: id=1"; may be repeated.
     #[arg(long, value_name = "HEADER", value_parser = header)]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
@@ -82,6 +85,15 @@ fn path(text: &str) -> Result<String, &'static str> {
     if is_path { Ok(path) } else { Err("expected a path such as /socket.io/") }
 }
 
+fn origin(text: &str) -> Result<HeaderValue, &'static str> {
+    let fits = text == "null"
+        || text.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '@', ' ', ','])
+        });
+    if fits { text.parse().map_err(|_| EXPECTED_ORIGIN) } else { Err(EXPECTED_ORIGIN) }
+}
+
+const EXPECTED_ORIGIN: &str = "expected an origin such as https://app.example.org";
 const LONGEST: Duration = Duration::from_mins(10);
 const AFTER_HELP: &str = "\
 Some forty requests are sent, at most four at once. No message reaches the application, and
@@ -119,6 +131,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
+        assert!(read(&["http://h", "--origin", "https://a.example/x"]).is_err());
+        assert!(read(&["http://h", "--origin", "https://a.example"]).is_ok());
         for args in
             [&[][..], &["h"], &["http://u:p@h"], &["http://h", "--path", "a b"], &["http://h", "-d", "5"]]
         {

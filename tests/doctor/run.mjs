@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { start } from '../interop/lib/processes.mjs';
 import { CASES } from './cases.mjs';
+import { checkRemedies } from './remedies.mjs';
 import { Site } from './site.mjs';
 
 const AT_ONCE = 4;
@@ -13,7 +14,13 @@ const PATIENCE = '10s';
 const { values: args } = parseArgs({ options: { only: { type: 'string', default: '' } } });
 const waiting = Object.entries(CASES).filter(([name]) => name.includes(args.only));
 let [passed, failed] = [0, 0];
+const remedies = new Map();
 await Promise.all(Array.from({ length: AT_ONCE }, work));
+for (const [trouble, fault] of checkRemedies(remedies)) {
+  console.log(`FAILED the remedy of ${trouble}\n         ${fault}`);
+  failed += 1;
+}
+console.log(`${remedies.size} remedies are taken by nginx and HAProxy`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 ? 1 : 0);
 
@@ -24,7 +31,7 @@ async function work() {
     const site = new Site(process.env.POLLIWOG_BIN);
     let fault;
     try {
-      await judge(one, await examine(await one.url(site), one));
+      judge(one, await examine(await one.url(site), one, site));
       await one.after?.(site);
     } catch (error) {
       fault = error;
@@ -38,7 +45,8 @@ async function work() {
 }
 
 /** Runs the doctor, and returns its exit code and what it prints. */
-async function examine(url, { timeout = PATIENCE, args = [] }) {
+async function examine(url, { timeout = PATIENCE, args = [] }, site) {
+  if (typeof args === 'function') args = args(site);
   const options = { stdio: ['ignore', 'pipe', 'pipe'] };
   const child = start(process.env.POLLIWOG_BIN, ['doctor', url, '--json', '--timeout', timeout, ...args], options);
   let [out, errors] = ['', ''];
@@ -58,6 +66,7 @@ function judge({ troubles = {}, says = {}, code = Object.keys(troubles).length >
   const sorted = (pairs) => JSON.stringify(Object.entries(pairs).sort());
   if (sorted(named) !== sorted(troubles)) throw new Error(`found ${sorted(named)}, not ${sorted(troubles)}: ${told}`);
   if (healthy !== (code === 0)) throw new Error(`healthy is ${healthy}: ${told}`);
+  for (const { trouble, remedy } of checks) if (trouble) remedies.set(trouble, remedy);
   for (const [check, words] of Object.entries(says)) {
     const one = checks.find((one) => one.check === check);
     if (!words.test(one?.says)) throw new Error(`${check} says ${one?.says}, not ${words}: ${told}`);

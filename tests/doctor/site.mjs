@@ -1,8 +1,10 @@
 // Servers, proxies and the processes of one case, all on the loopback; whatever ends the case ends them.
 
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,11 +61,33 @@ export class Site {
     return this.#listen(server);
   }
 
-  /** Starts Polliwog with its demos. */
-  async polliwog() {
+  /** The files `{ key, certificate }` of a server at 127.0.0.1, made once, which a client may trust as they are. */
+  certificate() {
+    const [key, certificate] = ['key.pem', 'cert.pem'].map((name) => path.join(this.folder, name));
+    if (!existsSync(key)) {
+      const names = ['-subj', '/CN=doctor', '-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=CA:FALSE'];
+      const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+      execFileSync('openssl', ['req', ...kind, '-keyout', key, '-out', certificate, ...names], { stdio: 'ignore' });
+    }
+    return { key, certificate };
+  }
+
+  /** Starts a server of Socket.IO that speaks HTTP/2 by TLS and announces WebSocket over it, which it does not know. */
+  async announcing() {
+    const [key, cert] = Object.values(this.certificate()).map((file) => readFileSync(file));
+    const settings = { enableConnectProtocol: true };
+    const server = http2.createSecureServer({ key, cert, allowHTTP1: true, settings });
+    const io = new (require('socket.io').Server)(server, BEAT);
+    this.engines.push(io.engine);
+    return this.#listen(server, () => io.disconnectSockets(true), 'secureConnection');
+  }
+
+  /** Starts Polliwog with its demos, with more lines for `[server]`. */
+  async polliwog(lines = '') {
     const port = await freePort();
     const file = this.#write(`polliwog-${port}.toml`, `[server]
 listen = "127.0.0.1:${port}"
+${lines}
 [admin]
 listen = "127.0.0.1:${await freePort()}"
 [log]
@@ -118,6 +142,51 @@ ${ports.map((port) => `    server 127.0.0.1:${port};`).join('\n')}
     return port;
   }
 
+  /** Starts HAProxy in front of ports, each with a cookie of its own, and these lines in its backend. */
+  async haproxy(ports, lines) {
+    const port = await freePort();
+    const file = this.#write(`haproxy-${port}.cfg`, `defaults
+  mode http
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+frontend all
+  bind 127.0.0.1:${port}
+  default_backend servers
+backend servers
+  ${lines}
+${ports.map((port) => `  server s${port} 127.0.0.1:${port} cookie s${port}`).join('\n')}
+`);
+    await this.#run('haproxy', ['-db', '-q', '-f', file], port);
+    return port;
+  }
+
+  /** Starts a server that answers each connection as it likes. */
+  async hostile(answer) {
+    return this.#listen(net.createServer((socket) => answer(socket.on('error', () => {}))));
+  }
+
+  /** Starts a server that answers every poll at once, and returns its port and how many requests came. */
+  async talkative() {
+    const open = { sid: 'a', upgrades: [], pingInterval: 25_000, pingTimeout: 20_000, maxPayload: 1e6 };
+    const seen = { requests: 0 };
+    const server = http.createServer((request, response) => {
+      seen.requests += 1;
+      const query = new URL(request.url, 'http://h').searchParams;
+      request.resume().on('end', () => {
+        if (request.method === 'POST') return response.end('ok');
+        if (query.get('transport') !== 'polling') return response.writeHead(400).end('{"code":0,"message":"Transport unknown"}');
+        if (query.has('sid')) return response.end('4x');
+        open.sid = `s${seen.requests}`;
+        return response.end(`0${JSON.stringify(open)}`);
+      });
+    });
+    server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 17\r\n\r\nTransport unknown'));
+    seen.port = await this.#listen(server);
+    return seen;
+  }
+
   /** Starts a proxy of bytes, which may change what the server says. */
   async middlebox(to, change) {
     const server = net.createServer((client) => {
@@ -151,9 +220,9 @@ ${ports.map((port) => `    server 127.0.0.1:${port};`).join('\n')}
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #listen(server, end = () => {}) {
+  async #listen(server, end = () => {}, event = 'connection') {
     const sockets = new Set();
-    server.on('connection', (socket) => sockets.add(socket) && socket.once('close', () => sockets.delete(socket)));
+    server.on(event, (socket) => sockets.add(socket) && socket.once('close', () => sockets.delete(socket)));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     this.ends.push(() => {

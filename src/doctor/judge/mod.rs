@@ -1,6 +1,9 @@
 //! What the facts mean. Pure: facts in, verdicts out.
 
+mod cookies;
+mod cors;
 mod headers;
+mod http2;
 mod payload;
 mod sessions;
 mod sockjs;
@@ -12,11 +15,11 @@ mod websocket;
 #[cfg(test)]
 pub(super) use self::verdict::Check;
 pub(super) use self::verdict::{Mark, Verdict};
-use super::facts::Facts;
+use super::facts::{Facts, Target};
 use super::remedy::Trouble;
 
-/// Judges everything that was seen, in the order of a report.
-pub(super) fn judge(facts: &Facts) -> Vec<Verdict> {
+/// Judges everything that was seen at a target, in the order of a report. `origin` is that of clients' pages.
+pub(super) fn judge(facts: &Facts, target: &Target, origin: Option<&str>) -> Vec<Verdict> {
     if let Some(info) = &facts.info {
         let mut all = sockjs::judge(info, facts);
         all.extend(headers_of(facts));
@@ -36,7 +39,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Verdict> {
         all.push(waiting::web_socket(idle));
     }
     all.push(payload::judge(&facts.posts));
+    let needs_cookie = sessions::needs_cookie(&facts.tries);
+    all.push(cors::judge(facts.cors.as_ref(), needs_cookie));
+    let handshake = facts.handshakes.iter().find(|one| one.open.is_some());
+    let answer = handshake.and_then(|handshake| handshake.exchange.answer.as_ref());
+    all.extend(answer.map(|answer| cookies::judge(answer, target, origin, needs_cookie)));
     all.extend(headers_of(facts));
+    all.push(http2::judge(facts.http2.as_ref()));
     all
 }
 

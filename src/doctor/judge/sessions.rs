@@ -26,6 +26,15 @@ pub(super) fn judge(tries: &[Try]) -> Verdict {
     }
 }
 
+/// Returns whether sessions are found by the cookies of their handshake alone.
+pub(super) fn needs_cookie(tries: &[Try]) -> bool {
+    let are_lost = |left_out| {
+        let mut all = tries.iter().filter(|one| (one.cookies == Cookies::LeftOut) == left_out);
+        all.any(|one| one.exchange.is_unknown_session())
+    };
+    are_lost(true) && !are_lost(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::verdict::Mark;
@@ -52,12 +61,12 @@ mod tests {
     fn a_session_that_needs_its_cookie_is_no_fault() {
         let mut both = tries(Cookies::Kept, &[200; 4]);
         both.extend(tries(Cookies::LeftOut, &[400, 200]));
-        assert_eq!(judge(&both).mark, Mark::Note);
+        assert_eq!((judge(&both).mark, needs_cookie(&both)), (Mark::Note, true));
         both.extend(tries(Cookies::Kept, &[400]));
         assert_eq!(judge(&both).trouble, Some(Trouble::Stickiness));
         let mut same = tries(Cookies::Kept, &[200; 4]);
         same.extend(tries(Cookies::LeftOut, &[200; 4]));
-        assert_eq!(judge(&same).mark, Mark::Ok);
+        assert_eq!((judge(&same).mark, needs_cookie(&same)), (Mark::Ok, false));
     }
 
     #[test]

@@ -61,12 +61,18 @@ pub(in crate::doctor) enum Check {
     Upgrade,
     /// Whether a POST may be as large as the server allows.
     Payload,
+    /// Whether pages of another origin may connect.
+    Cors,
+    /// Whether a browser sends the handshake's cookies back.
+    Cookies,
     /// Whether a cache answers.
     Caching,
     /// Whether responses are compressed once, and as they say.
     Compression,
     /// Whether the server's clock runs evenly.
     Clock,
+    /// Whether HTTP/2 is spoken, and WebSocket over it.
+    Http2,
 }
 
 impl Check {
@@ -82,9 +88,12 @@ impl Check {
             Self::WebSocket => "websocket",
             Self::Upgrade => "upgrade",
             Self::Payload => "payload",
+            Self::Cors => "cors",
+            Self::Cookies => "cookies",
             Self::Caching => "caching",
             Self::Compression => "compression",
             Self::Clock => "clock",
+            Self::Http2 => "http2",
         }
     }
 }

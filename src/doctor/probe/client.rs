@@ -38,6 +38,8 @@ pub(in crate::doctor) struct Client {
     pub(in crate::doctor) query: String,
     /// A browser's headers, with the user's in their place.
     pub(in crate::doctor) headers: HeaderMap,
+    /// The names of the user's headers that a page of another origin needs permission for.
+    pub(in crate::doctor) own: Vec<HeaderName>,
     /// How long an answer may take.
     pub(in crate::doctor) patience: Duration,
     /// The headers of all responses.
@@ -203,13 +205,16 @@ impl Client {
         if tail.is_empty() { self.path.clone() } else { format!("{}{tail}", self.path.trim_end_matches('/')) }
     }
 
-    /// Keeps the headers of a response, of which there are as many as requests.
+    /// Keeps the headers of a response.
     fn note(&self, asked: &str, answer: Option<&Answer>, took: Duration) {
         let Some(Answer { headers, packing, head_took, .. }) = answer else { return };
         // The rest of the response may have come much later.
         let at = SystemTime::now() - took.saturating_sub(*head_took);
         let (asked, headers, packing) = (asked.to_owned(), headers.clone(), *packing);
-        self.heads().push(Head { asked, headers, packing, at });
+        let mut heads = self.heads();
+        if heads.len() < HEADS_MAX {
+            heads.push(Head { asked, headers, packing, at });
+        }
     }
 
     /// Returns the headers of all responses so far.
@@ -321,5 +326,7 @@ fn broken(error: &hyper::Error) -> Failure {
 
 /// How what gzip has packed begins (RFC 1952, section 2.3.1).
 const GZIP: &[u8] = &[0x1f, 0x8b];
+/// How many responses' headers are kept: more than there are, unless the server talks all the time.
+const HEADS_MAX: usize = 100;
 /// How long a response's headers may be.
 const HEAD_MAX: usize = 64 << 10;

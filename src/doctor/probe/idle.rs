@@ -32,7 +32,7 @@ async fn watch(sessions: &Sessions, session: &Session, longest: Duration) -> Idl
     let until = began + longest.min(interval.saturating_add(GRACE));
     let mut idle = Idle { asked: String::new(), interval, silent: Duration::ZERO, ended: Ended::Still };
     let mut unknown = 0;
-    loop {
+    for _ in 0..POLLS_MAX {
         let now = Instant::now();
         let Some(left) = until.checked_duration_since(now).filter(|left| !left.is_zero()) else {
             return idle;
@@ -63,6 +63,8 @@ async fn watch(sessions: &Sessions, session: &Session, longest: Duration) -> Idl
             return idle;
         }
     }
+    idle.ended = Ended::Unborn("the server is never silent".to_owned());
+    idle
 }
 
 /// Polls once. In protocol 3 the client begins the heartbeat, in the middle of the poll.
@@ -119,5 +121,7 @@ pub(super) async fn web_socket(
 
 /// How late a heartbeat may come.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
+/// How many polls may be answered with messages.
+const POLLS_MAX: u32 = 40;
 /// How many polls may reach a server that does not know the session.
 const UNKNOWN_MAX: u32 = 4;

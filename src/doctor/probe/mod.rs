@@ -4,6 +4,8 @@
 //! other, each request on a connection of its own.
 
 mod client;
+mod cors;
+mod http2;
 mod idle;
 mod session;
 mod sockjs;
@@ -24,11 +26,16 @@ use self::websocket::Socket;
 use super::facts::{Cookies, Facts, Failure, Push, Sized, Try};
 use crate::revision::Revision;
 
-/// Gathers the facts. A poll and a WebSocket wait in silence for at most `silence`.
+/// Gathers the facts. A poll and a WebSocket wait in silence for at most `silence`; `origin` is that of clients' pages.
 ///
 /// # Errors
 /// Says why nothing could connect.
-pub(super) async fn examine(sessions: &Sessions, silence: Duration, facts: &mut Facts) -> Result<(), String> {
+pub(super) async fn examine(
+    sessions: &Sessions,
+    silence: Duration,
+    origin: Option<&HeaderValue>,
+    facts: &mut Facts,
+) -> Result<(), String> {
     let mut first = None;
     for revision in [Revision::V4, Revision::V3] {
         let (handshake, session) = sessions.begin(revision).await;
@@ -59,15 +66,16 @@ pub(super) async fn examine(sessions: &Sessions, silence: Duration, facts: &mut 
         (*idle_poll, *idle_socket, *web_socket) = (poll, socket, Some(opening));
     };
     // What is asked too late stays unseen.
-    let (_, ()) = tokio::join!(timeout_at(end, ask_all(sessions, session, &mut rest)), waits);
+    let (_, ()) = tokio::join!(timeout_at(end, ask_all(sessions, session, origin, &mut rest)), waits);
     (facts.tries, facts.push, facts.upgrade) = (rest.tries, rest.push, rest.upgrade);
     (facts.twins, facts.plain, facts.posts) = (rest.twins, rest.plain, rest.posts);
+    (facts.cors, facts.http2) = (rest.cors, rest.http2);
     facts.heads.clone_from(&sessions.client().heads());
     Ok(())
 }
 
 /// Asks everything that is answered at once.
-async fn ask_all(sessions: &Sessions, first: Session, facts: &mut Facts) {
+async fn ask_all(sessions: &Sessions, first: Session, origin: Option<&HeaderValue>, facts: &mut Facts) {
     try_often(sessions, &first, facts).await;
     facts.push = Some(push(sessions, &first).await);
     let revision = first.revision;
@@ -93,6 +101,8 @@ async fn ask_all(sessions: &Sessions, first: Session, facts: &mut Facts) {
     if let Some(fourth) = fourth {
         sessions.close(&fourth).await;
     }
+    facts.cors = Some(cors::examine(sessions, revision, origin).await);
+    facts.http2 = http2::examine(sessions.client(), revision).await;
 }
 
 /// Posts as much as the server takes, and less where that does not pass.

@@ -54,8 +54,12 @@ impl Socket {
         let opening = Opening { exchange, accept, first: None };
         // A client fails a WebSocket whose key is not answered rightly (RFC 6455, section 4.1).
         let Some(switched) = switched.filter(|_| is_right) else { return (opening, None) };
-        let socket = WebSocketStream::from_raw_socket(switched, Role::Client, Some(config())).await;
-        (opening, Some(Self(socket)))
+        (opening, Some(Self::over(switched).await))
+    }
+
+    /// Speaks WebSocket over a connection that has been switched to it.
+    pub(super) async fn over(switched: Switched) -> Self {
+        Self(WebSocketStream::from_raw_socket(switched, Role::Client, Some(config())).await)
     }
 
     /// Sends a text.

@@ -97,12 +97,16 @@ fn all_who_watch_are_told_of_begins_and_ends_and_of_what_there_is() {
 }
 
 #[test]
-fn a_watcher_holds_up_no_process_that_ends() {
+fn what_is_told_ends_properly_with_the_process() {
     let Some(mut world) = world(Setup::new()) else { return };
     let mut watcher = Watcher::of(world.target.admin);
     watcher.snapshot(|_| true);
     assert_eq!(ask(world.target.admin, "POST", "/api/drain", &[]).status, 202);
     let status = world.target.exit_within(SOON).expect("it ends");
     assert!(status.success(), "{status}");
-    assert!(!world.log().contains("error"), "{}", world.log());
+    let mut lines = Vec::new();
+    while let Ok(line) = watcher.client.wire.take_until(b"\n", Instant::now() + SOON) {
+        lines.push(line);
+    }
+    assert!(lines.ends_with(&[b"0\r\n".to_vec(), b"\r\n".to_vec()]), "an empty chunk ends the stream");
 }

@@ -55,7 +55,7 @@ use self::given::Given;
 pub use self::health::health;
 pub use self::inspect::inspect;
 use self::limit::raise_limit;
-use self::log::start_log;
+use self::log::Logs;
 use self::process::{End, Process};
 use self::reload::watch::{Held, Watch};
 use crate::background::Vital;
@@ -81,13 +81,18 @@ pub fn prepare() -> Result<impl FnOnce(Config, Origin) -> ExitCode, ExitCode> {
 
 /// Runs the proxy until it is told to stop.
 fn run(runtime: Runtime, signals: Signals, config: Config, origin: Origin) -> ExitCode {
-    let level = start_log(&config.log);
+    let logs = match Logs::start(&config.log) {
+        Ok(logs) => logs,
+        Err(error) => return fail(&anyhow::Error::new(error).context("cannot open the logs")),
+    };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %origin.source, "starting");
     raise_limit(config.server.max_sessions);
     // Before anything slow: whatever changes from now on is noticed.
     let watch = Watch::new(&config, &origin, Held::new());
-    let given = Given { config, origin, level, watch };
-    let code = match runtime.block_on(serve_or_fail(given, signals, Vital::default())) {
+    let given = Given { config, origin, logs: logs.clone(), watch };
+    let ended = runtime.block_on(serve_or_fail(given, signals, Vital::default()));
+    logs.finish();
+    let code = match ended {
         Ok(End::Clean) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::FAILURE,
         Err(error) => fail(&error),
@@ -145,7 +150,7 @@ mod tests {
         let vital = Vital::default();
         let origin = Origin { source: Source::BuiltIn, env: Vec::new() };
         let watch = Watch::new(&config, &origin, Held::new());
-        let given = Given { config, origin, level: Box::new(drop), watch };
+        let given = Given { config, origin, logs: Logs::default(), watch };
         let served = serve_or_fail(given, Signals::listen().unwrap(), vital.clone());
         let panics = vital.guard("a task of this test", async { panic!("on purpose") });
         let (ended, ()) = tokio::join!(served, panics);

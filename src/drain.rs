@@ -29,11 +29,17 @@ pub struct Drain {
 
 impl Drain {
     /// Handles signals for as long as the value lives. `reload` is notified when the configuration should be read again,
-    /// `successor` when a successor should be started; `None` if there can be none.
-    pub fn on(signals: Signals, vital: &Vital, reload: Arc<Notify>, successor: Option<Arc<Notify>>) -> Self {
+    /// `reopen` when the files of logs should be opened again, `successor` when a successor should be started; `None` if there can be none.
+    pub fn on(
+        signals: Signals,
+        vital: &Vital,
+        reload: Arc<Notify>,
+        reopen: Arc<Notify>,
+        successor: Option<Arc<Notify>>,
+    ) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
-        let handled = handle_signals(signals, started.clone(), cut.clone(), reload, successor);
+        let handled = handle_signals(signals, started.clone(), cut.clone(), reload, reopen, successor);
         listening.spawn(vital.guard("the handling of signals", handled));
         Self { started, cut, _listening: listening }
     }
@@ -87,8 +93,8 @@ enum SignalAction {
     Succeed,
     /// It reads its configuration again.
     Reload,
-    /// Nothing, where other servers reopen their logs.
-    Nothing,
+    /// It opens the files of its logs again.
+    Reopen,
 }
 
 impl Signals {
@@ -103,7 +109,7 @@ impl Signals {
             listen(SignalKind::interrupt(), "SIGINT", SignalAction::Stop)?,
             listen(SignalKind::quit(), "SIGQUIT", SignalAction::Stop)?,
             listen(SignalKind::hangup(), "SIGHUP", SignalAction::Reload)?,
-            listen(SignalKind::user_defined1(), "SIGUSR1", SignalAction::Nothing)?,
+            listen(SignalKind::user_defined1(), "SIGUSR1", SignalAction::Reopen)?,
             listen(SignalKind::user_defined2(), "SIGUSR2", SignalAction::Succeed)?,
         ]))
     }
@@ -124,6 +130,7 @@ async fn handle_signals(
     started: CancellationToken,
     cut: CancellationToken,
     reload: Arc<Notify>,
+    reopen: Arc<Notify>,
     successor: Option<Arc<Notify>>,
 ) {
     loop {
@@ -142,8 +149,8 @@ async fn handle_signals(
                 reload.notify_one();
                 continue;
             }
-            (SignalAction::Nothing, _) => {
-                info!(signal, "signal ignored");
+            (SignalAction::Reopen, _) => {
+                reopen.notify_one();
                 continue;
             }
         }
@@ -210,7 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn real_signals_of_either_kind_are_heard() {
-        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default(), Arc::default(), None);
+        let drain =
+            Drain::on(Signals::listen().unwrap(), &Vital::default(), Arc::default(), Arc::default(), None);
         send("TERM");
         timeout(PATIENCE, drain.started.cancelled()).await.expect("SIGTERM starts the drain");
         assert!(!drain.cut.is_cancelled());

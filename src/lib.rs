@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod access_log;
 pub(crate) mod acme;
 pub(crate) mod address;
 pub(crate) mod agent;
@@ -49,6 +50,7 @@ pub(crate) mod jwt;
 pub(crate) mod limited;
 pub(crate) mod limits;
 pub mod load;
+pub mod log_writer;
 pub(crate) mod meter;
 pub mod mux;
 pub(crate) mod networks;

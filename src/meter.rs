@@ -42,7 +42,7 @@ use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use tail::{Tail, Told, Watcher};
 pub use words::{
     AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome, Limit,
-    Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
+    LogName, Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -171,6 +171,19 @@ impl Metrics {
     pub fn limits(&self) -> LimitMeter {
         let of = |limit: &Limit| self.0.whole.limited.series(vec![("limit", Cow::Borrowed(limit.word()))]);
         LimitMeter(Limit::ALL.iter().map(of).collect())
+    }
+
+    /// Returns what counts the dropped lines of a log.
+    pub fn log_lines_dropped(&self, log: LogName) -> impl Fn(u64) + Send + Sync + use<> {
+        let of = |log: LogName| vec![("log", Cow::Borrowed(log.word()))];
+        // A log that drops nothing shows so.
+        for one in LogName::ALL {
+            self.0.whole.log_lines_dropped.series(of(*one));
+        }
+        let dropped = self.0.whole.log_lines_dropped.series(of(log));
+        move |count| {
+            dropped.inc_by(count);
+        }
     }
 
     /// Sets the maximum number of concurrent sessions.

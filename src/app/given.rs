@@ -1,6 +1,6 @@
 //! What a process is given at its start.
 
-use super::log::SetLevel;
+use super::log::Logs;
 use super::reload::watch::Watch;
 use crate::config::{Config, Origin};
 
@@ -8,6 +8,6 @@ use crate::config::{Config, Origin};
 pub(super) struct Given {
     pub(super) config: Config,
     pub(super) origin: Origin,
-    pub(super) level: SetLevel,
+    pub(super) logs: Logs,
     pub(super) watch: Watch,
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::endings::Endings;
 use super::given::Given;
 use super::listeners::{self, Listeners};
+use super::log::Logs;
 use super::peers::{self, Certified};
 use super::readiness::{dialects, nodes, readiness, upstreams};
 use super::reload::{self, Reloader};
@@ -51,13 +52,12 @@ pub(super) enum End {
 impl Process {
     /// Listens, or takes the listeners over, and accepts.
     pub(super) async fn begin(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<Self> {
-        let Given { config, origin, level, watch: watched } = given;
-        let (config, reload) = (&config, Arc::<Notify>::default());
+        let Given { config, origin, logs, watch: watched } = given;
+        let (config, reload, reopen) = (&config, Arc::<Notify>::default(), Arc::<Notify>::default());
         let wanted = config.succession.is_some().then(Arc::<Notify>::default);
-        let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
-        let (budget, metrics) = counted(config);
-        let limits =
-            Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
+        let drain = Drain::on(signals, vital, Arc::clone(&reload), Arc::clone(&reopen), wanted.clone());
+        let (budget, metrics, limits) = counted(config);
+        let logs = logs.counted_by(&metrics);
         let listeners = Listeners::bind(config).await?;
         let listening = listeners.listening()?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
@@ -65,6 +65,7 @@ impl Process {
         let helpers = Background { vital: vital.clone(), ..Background::default() };
         let registry = Registry::of_node(config.server.max_sessions, node, budget);
         look_after(&registry, &limits, &helpers);
+        helpers.spawn_endless("the files of logs", reopened(logs.clone(), reopen));
         let directory = directory::kept(config, node, &registry, &helpers, &metrics)?;
         let secured = peers::secured(config)?;
         let cluster = |node| {
@@ -81,6 +82,7 @@ impl Process {
             draining: CancellationToken::new(),
             metrics: metrics.clone(),
             limits: limits.clone(),
+            access: logs.access.clone(),
             via: Arc::new(Via::new().context("no name for Via")?),
             locations: located.map(Arc::new),
             cluster: cluster.clone(),
@@ -145,7 +147,7 @@ impl Process {
             certified,
             orders,
             listed: succession.as_ref().map(Succession::listed),
-            level,
+            logs,
             watch: watched,
             ends,
         };
@@ -170,11 +172,20 @@ fn look_after(registry: &Registry, limits: &Limits, helpers: &Background) {
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
 }
 
-/// Creates what counts memory, and all else.
-fn counted(config: &Config) -> (Budget, Metrics) {
+/// Opens the files of logs again whenever that is wished for.
+async fn reopened(logs: Logs, wished: Arc<Notify>) {
+    loop {
+        wished.notified().await;
+        logs.reopen();
+    }
+}
+
+/// Creates what counts memory, what clients take, and all else.
+fn counted(config: &Config) -> (Budget, Metrics, Limits) {
     let budget = Budget::new(config.limits.memory_max.bytes(memory::available()));
     let metrics = Metrics::of(budget.clone());
     metrics.sessions_limit(config.server.max_sessions);
     metrics.first_loaded();
-    (budget, metrics)
+    let limits = Limits::new(config.limits.clients, &config.server.trusted_proxies, Limited::new(&metrics));
+    (budget, metrics, limits)
 }

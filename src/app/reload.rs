@@ -5,6 +5,7 @@ pub(super) mod watch;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,7 @@ use self::watch::{Seen, Watch};
 use super::limit::raise_limit;
 use super::listed::Listed;
 use super::listeners;
-use super::log::SetLevel;
+use super::log::Logs;
 use super::memory;
 use super::peers::{self, Certified};
 use super::wiring::Wiring;
@@ -39,7 +40,7 @@ pub(super) struct Reloader {
     pub(super) orders: Orders,
     /// The listeners that a successor gets.
     pub(super) listed: Option<Listed>,
-    pub(super) level: SetLevel,
+    pub(super) logs: Logs,
     pub(super) watch: Watch,
     /// Cancelled when nothing is reloaded any more.
     pub(super) ends: [CancellationToken; 2],
@@ -147,6 +148,7 @@ impl Reloader {
         let certified = self.certified.as_ref().map(|now| now.prepare(&config)).transpose()?;
         let running = self.wiring.next(&config, &self.current.load())?;
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
+        let log = self.logs.prepare(&config.log).context("[log] access_to")?;
         if self.is_ending() {
             // The end may have begun meanwhile.
             return Err(Refused::Ending);
@@ -177,9 +179,7 @@ impl Reloader {
         if config.server.max_sessions != before.server.max_sessions {
             raise_limit(config.server.max_sessions);
         }
-        if config.log.level != before.log.level {
-            (self.level)(config.log.level);
-        }
+        self.logs.replace(&config.log, log);
         if let Some(cluster) = &self.wiring.cluster {
             cluster.me().now_has(peers::hash(&config.routes));
         }

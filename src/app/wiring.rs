@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gates::Gates;
+use crate::access_log::AccessLog;
 use crate::background::Background;
 use crate::bridge::{Registry, RouteInfo};
 use crate::cluster::Cluster;
@@ -53,6 +54,7 @@ pub(super) struct Wiring {
     pub(super) draining: CancellationToken,
     pub(super) metrics: Metrics,
     pub(super) limits: Limits,
+    pub(super) access: AccessLog,
     pub(super) via: Arc<Via>,
     /// The other nodes, if there are any.
     pub(super) cluster: Option<Arc<Cluster>>,
@@ -70,6 +72,7 @@ impl Wiring {
         Self {
             upstreams: Mutex::default(),
             limits: Limits::default(),
+            access: AccessLog::default(),
             registry,
             work: Work::default(),
             helpers,
@@ -187,7 +190,12 @@ impl Wiring {
             let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
             return Ok(Handler::Forward(forward(path)));
         }
-        let info = RouteInfo { id: route.id(), dialect: route.dialect, upstream: Arc::clone(upstream) };
+        let info = RouteInfo {
+            id: route.id(),
+            dialect: route.dialect,
+            upstream: Arc::clone(upstream),
+            access: self.access.clone(),
+        };
         let sessions = SessionRoute {
             id: route.id(),
             info: Arc::new(info),

@@ -1,6 +1,7 @@
 //! The log line of a session's end.
 
 use super::info::RouteInfo;
+use crate::access_log::SessionLine;
 use crate::end::End;
 use crate::meter::Direction;
 use crate::packet::Transport;
@@ -14,6 +15,10 @@ pub fn log_end(
     transport: Transport,
     end: End,
 ) {
+    if let Some(RouteInfo { id, dialect, upstream, access }) = route {
+        let (route, upstream) = (&id.to_string(), upstream.name());
+        access.session_ended(&SessionLine { route, dialect, transport, upstream, tally, end });
+    }
     let Moved { messages: messages_from_client, bytes: bytes_from_client } =
         tally.moved(Direction::FromClient);
     let Moved { messages: messages_to_client, bytes: bytes_to_client } = tally.moved(Direction::ToClient);

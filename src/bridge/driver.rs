@@ -49,6 +49,10 @@ pub(super) struct Driver {
     pub(super) delivering: usize,
     /// Whether the link and the client's WebSocket may hold something else than when it was counted.
     pub(super) have_pipes_changed: bool,
+    /// The last transport, and why the session ended, once its client is gone.
+    pub(super) ended: Option<(Transport, End)>,
+    /// Whether its end was logged.
+    pub(super) is_logged: bool,
     clock: Clock,
     /// The task's waker, with which all I/O is polled.
     pub(super) waker: Waker,
@@ -93,6 +97,8 @@ impl Driver {
             holding,
             delivering: 0,
             have_pipes_changed: true,
+            ended: None,
+            is_logged: false,
             clock: Clock::default(),
             // A request may drive the session before the task's first turn, which polls all I/O again with the task's
             // waker.

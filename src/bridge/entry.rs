@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::burden::Burden;
+use super::closing_line::log_end;
 use super::handle::Bridge;
 use super::info::RouteInfo;
 use super::wishes::Wishes;
@@ -66,6 +67,16 @@ impl Entry {
             Self::Relay(relay) => {
                 relay.burden.leave();
                 relay.wishes.relieve();
+            }
+        }
+    }
+
+    /// Logs the end of a session that is cut off with its process.
+    pub fn log_cut(&self) {
+        match self {
+            Self::Bridge(bridge) => bridge.log_cut(),
+            Self::Relay(relay) => {
+                log_end(None, relay.route.as_deref(), &relay.tally, Transport::WebSocket, End::Cut);
             }
         }
     }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::admission::Remembered;
 use super::clock::clock_now;
-use super::closing_line::log_end;
 use super::driver::{Driver, Pipe};
 use super::parting::note_losses;
 use super::polls::Batch;
@@ -122,7 +121,7 @@ impl Driver {
             Transport::Polling | Transport::Streaming => info.transport,
         };
         info.meter.session_closed(transport, end, info.tally.age());
-        log_end(info.span_id(), info.route.as_deref(), &info.tally, transport, end);
+        self.ended = Some((transport, end));
         // A poll that is still parked at the end has nothing to wait for.
         if self.polls.release() {
             info.meter.poll_released();

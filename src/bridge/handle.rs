@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::admission::Membership;
 use super::clock::clock_now;
+use super::closing_line::log_end;
 use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
@@ -188,6 +189,24 @@ impl Bridge {
         });
     }
 
+    /// Logs how the session ended, now that all that was accepted from its client is with its backend.
+    fn log_end(&self) {
+        let ended =
+            self.turn(|driver| driver.ended.filter(|_| !std::mem::replace(&mut driver.is_logged, true)));
+        if let Some((transport, end)) = ended {
+            let BridgeInfo { route, tally, .. } = &*self.info;
+            log_end(self.info.span_id(), route.as_deref(), tally, transport, end);
+        }
+    }
+
+    /// Logs the end of a session that is cut off with its process.
+    pub(super) fn log_cut(&self) {
+        self.turn(|driver| {
+            driver.ended.get_or_insert((driver.session.transport(), End::Cut));
+        });
+        self.log_end();
+    }
+
     /// Locks the driver for one turn, which must not block.
     ///
     /// A panic in a turn leaves the driver in an unknown state, so the next turn first ends the session.
@@ -234,6 +253,7 @@ impl Drop for TaskOf {
                 driver.abandon();
             }
         });
+        self.0.log_end();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::owner::Owner;
+use crate::access_log::AccessLog;
 use crate::dialect::Framing;
 use crate::limited::Limited;
 use crate::meter::{Direction, Meter};
@@ -56,6 +57,8 @@ pub struct RouteInfo {
     pub dialect: &'static str,
     /// The upstream that their links lead to, which is not retired before they have ended.
     pub upstream: Arc<InUse>,
+    /// Where the ends of its sessions are written.
+    pub access: AccessLog,
 }
 
 impl BridgeInfo {

@@ -1,41 +1,70 @@
-//! `[log]`: what goes to the standard error.
+//! `[log]`: what goes to the standard error, and the access log.
 
 use tracing::Level;
 
 use super::key::{Section, Shown, Type};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
-use super::values::word;
+use super::tree::Node;
+use super::values::{Wrong, text, word};
+use crate::access_log::{self, Detail, Format};
+use crate::log_writer::Target;
 
-/// `[log]`: what goes to the standard error.
+/// `[log]`: what goes to the standard error, and the access log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// The least severe level that is written: `error`, `warn`, `info`, `debug` or `trace`.
     pub level: Level,
     /// One JSON object a line, for machines.
     pub json: bool,
+    /// The access log.
+    pub access: access_log::Settings,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: Level::INFO, json: false }
+        Self { level: Level::INFO, json: false, access: access_log::Settings::default() }
     }
+}
+
+/// What the table says.
+#[derive(Default, Debug)]
+pub(super) struct Written {
+    log: Log,
+    format: Option<Format>,
 }
 
 /// The keys of `[log]`.
 #[rustfmt::skip] // One line for each key, and one for its setter.
-pub(super) const LOG: &[Row<Log>] = &[
+pub(super) const LOG: &[Row<Written>] = &[
     row(Section::Log, "level", Type::Word, Shown::Default("\"info\""), "error, warn, info, debug or trace",
-        |table, key, log| table.set(key, &mut log.level, word(&LEVELS, &[]))),
+        |table, key, written| table.set(key, &mut written.log.level, word(&LEVELS, &[]))),
     row(Section::Log, "format", Type::Word, Shown::Default("\"text\""), "text, or json: one object per line",
-        |table, key, log| table.set(key, &mut log.json, word(&[("text", false), ("json", true)], &[]))),
+        |table, key, written| table.set(key, &mut written.log.json, word(&[("text", false), ("json", true)], &[]))),
+    row(Section::Log, "access", Type::Word, Shown::Default("\"off\""), "a line for the end of each session: sessions, or off",
+        |table, key, written| table.set(key, &mut written.log.access.detail, word(&DETAILS, &[]))),
+    row(Section::Log, "access_format", Type::Word, Shown::Example("\"combined\""), "text, json or combined; unset: format",
+        |table, key, written| written.format = table.value(key, word(&FORMATS, &[]))),
+    row(Section::Log, "access_to", Type::Text, Shown::Default("\"stdout\""), "stdout, stderr, or a file, which SIGUSR1 opens again",
+        |table, key, written| table.set(key, &mut written.log.access.to, target)),
 ];
 
 /// Reads `[log]`.
 pub(super) fn read(table: &Table<'_>) -> Log {
-    let mut log = Log::default();
-    read_rows(LOG, table, &mut log);
+    let mut written = Written::default();
+    read_rows(LOG, table, &mut written);
+    let Written { mut log, format } = written;
+    log.access.format = format.unwrap_or(if log.json { Format::Json } else { Format::Text });
     log
+}
+
+fn target(node: &Node) -> Result<Target, Wrong> {
+    Ok(match text(node)?.as_str() {
+        "" => return Err(Wrong::expected("stdout, stderr, or the name of a file")),
+        "stdout" => Target::Stdout,
+        "stderr" => Target::Stderr,
+        file => Target::File(file.into()),
+    })
 }
 
 const LEVELS: [(&str, Level); 5] = [
@@ -45,3 +74,6 @@ const LEVELS: [(&str, Level); 5] = [
     ("debug", Level::DEBUG),
     ("trace", Level::TRACE),
 ];
+const DETAILS: [(&str, Detail); 2] = [("off", Detail::Off), ("sessions", Detail::Sessions)];
+const FORMATS: [(&str, Format); 3] =
+    [("text", Format::Text), ("json", Format::Json), ("combined", Format::Combined)];

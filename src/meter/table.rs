@@ -151,6 +151,9 @@ metrics! {
         limited: Family<Counter> = "polliwog_limited" in Count by ["limit"],
             "What was refused or slowed down because a limit was reached, by the limit's key in the configuration",
             "The log's line `a limit was reached` names a client. One client: it has too much, or many users share its address. Many: raise the limit, or add a process.";
+        log_lines_dropped: Family<Counter> = "polliwog_log_lines_dropped" in Count by ["log"],
+            "Lines of the `log` or the `access` log that were dropped, because they were read or written too slowly",
+            "What reads the log is too slow, or gone, or the disk is full. Nobody waits for it: what does not fit into the queue is dropped.";
         reloads: Family<Counter> = "polliwog_config_reloads" in Count by ["outcome"],
             "Reloads of the configuration, `done` and `refused`",
             "`refused`: the log has each fault, and so does `polliwog check`. The configuration before stays in force.";

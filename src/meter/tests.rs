@@ -59,6 +59,17 @@ fn orders_of_certificates_are_counted_where_there_may_be_any() {
 }
 
 #[test]
+fn lines_that_a_log_has_dropped_are_counted() {
+    let metrics = Metrics::new();
+    let dropped = metrics.log_lines_dropped(LogName::Access);
+    dropped(3);
+    dropped(1);
+    let text = metrics.render();
+    assert_line(&text, r#"polliwog_log_lines_dropped_total{log="access"} 4"#);
+    assert_line(&text, r#"polliwog_log_lines_dropped_total{log="log"} 0"#);
+}
+
+#[test]
 fn messages_and_their_bytes_are_counted_for_each_direction_of_each_transport() {
     let metrics = Metrics::new();
     let meter = metrics.route("/", "chat");
@@ -321,6 +332,7 @@ async fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.directory();
     metrics.first_loaded();
     metrics.limits();
+    metrics.log_lines_dropped(LogName::Log)(0);
     metrics.may_order();
     metrics.certificates_expire([("a.pem".to_owned(), "a.test".to_owned(), UNIX_EPOCH)].into_iter());
     metrics.succession().set(1, 2);

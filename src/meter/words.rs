@@ -101,6 +101,16 @@ words! {
 }
 
 words! {
+    /// A log of the process.
+    LogName {
+        /// What goes to the standard error.
+        Log = "log",
+        /// The access log.
+        Access = "access",
+    }
+}
+
+words! {
     /// What became of a reload of the configuration.
     Reload {
         /// The new one is in force.

@@ -12,6 +12,7 @@
 )]
 
 mod abandoned;
+mod access_log;
 mod acme;
 mod activation;
 mod auth;

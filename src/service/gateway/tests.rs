@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::access_log::AccessLog;
 use crate::background::Background;
 use crate::bridge::{Registry, RouteInfo};
 use crate::budget::Budget;
@@ -52,6 +53,7 @@ fn before(
             id: settings_of_route.id(),
             dialect: "d",
             upstream: Arc::clone(&upstream),
+            access: AccessLog::default(),
         }),
         settings: settings_of_route,
         upstream,

@@ -105,6 +105,7 @@ impl Site {
                 id: common.settings.id(),
                 dialect: common.settings.dialect,
                 upstream: Arc::clone(&common.upstream),
+                access: crate::access_log::AccessLog::default(),
             }),
             settings: Arc::clone(&common.settings),
             upstream: Arc::clone(&common.upstream),

@@ -1,0 +1,162 @@
+//! The access log: a line for the end of each session.
+
+mod line;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+
+pub use self::line::Format;
+use self::line::{Line, Value};
+use crate::end::End;
+use crate::log_writer::{LogWriter, Target};
+use crate::meter::Direction;
+use crate::packet::Transport;
+use crate::tally::Tally;
+
+/// What is written, how, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// What has a line.
+    pub detail: Detail,
+    /// The form of a line.
+    pub format: Format,
+    /// Where it is written.
+    pub to: Target,
+}
+
+/// What has a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// Nothing.
+    Off,
+    /// The end of each session.
+    Sessions,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { detail: Detail::Off, format: Format::Text, to: Target::Stdout }
+    }
+}
+
+/// The log of the process, which a reload may change.
+#[derive(Clone, Default, Debug)]
+pub struct AccessLog(Arc<ArcSwapOption<Active>>);
+
+/// A log that is written.
+#[derive(Debug)]
+struct Active {
+    settings: Settings,
+    writer: LogWriter,
+}
+
+/// What a log becomes: everything that can fail is done.
+#[derive(Debug)]
+pub struct Prepared(Option<Arc<Active>>);
+
+/// A session that has ended.
+#[derive(Debug)]
+pub struct SessionLine<'s> {
+    /// Its route.
+    pub route: &'s str,
+    /// Its dialect, by the name in the configuration.
+    pub dialect: &'s str,
+    /// Its last transport.
+    pub transport: Transport,
+    /// The name of its upstream.
+    pub upstream: &'s str,
+    /// What it has moved.
+    pub tally: &'s Tally,
+    /// Why it ended.
+    pub end: End,
+}
+
+impl AccessLog {
+    /// Opens what the settings name, unless it is open; `own` writes the log of the process to the standard error.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn prepare(&self, settings: &Settings, own: Option<&LogWriter>) -> io::Result<Prepared> {
+        if settings.detail == Detail::Off {
+            return Ok(Prepared(None));
+        }
+        let before = self.0.load();
+        let open = before.as_ref().map(|active| &active.writer).into_iter().chain(own);
+        let same = open.into_iter().find(|writer| *writer.target() == settings.to).cloned();
+        let writer = match same {
+            Some(writer) => writer,
+            None => LogWriter::start("access", settings.to.clone())?,
+        };
+        Ok(Prepared(Some(Arc::new(Active { settings: settings.clone(), writer }))))
+    }
+
+    /// Writes as prepared from now on.
+    pub fn replace(&self, next: Prepared) {
+        self.0.store(next.0);
+    }
+
+    /// Returns what writes it, if it is written.
+    pub fn writer(&self) -> Option<LogWriter> {
+        self.0.load().as_ref().map(|active| active.writer.clone())
+    }
+
+    /// Writes the line of a session.
+    pub fn session_ended(&self, session: &SessionLine<'_>) {
+        if let Some(active) = &*self.0.load() {
+            active.write(session, SystemTime::now());
+        }
+    }
+}
+
+impl Active {
+    fn write(&self, line: &impl Line, now: SystemTime) {
+        let mut text = Vec::with_capacity(256);
+        line.write(self.settings.format, now, &mut text);
+        self.writer.queue(&text);
+    }
+}
+
+impl Line for SessionLine<'_> {
+    fn kind(&self) -> &'static str {
+        "session"
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        self.tally.client()
+    }
+
+    fn fields(&self, put: &mut dyn FnMut(&'static str, Value<'_>)) {
+        let moved = [Direction::FromClient, Direction::ToClient].map(|direction| self.tally.moved(direction));
+        put("route", Value::Text(self.route));
+        put("dialect", Value::Text(self.dialect));
+        put("transport", Value::Text(self.transport.word()));
+        put("upstream", Value::Text(self.upstream));
+        put("seconds", Value::Seconds(self.tally.age()));
+        put("messages_from_client", Value::Number(moved[0].messages));
+        put("bytes_from_client", Value::Number(moved[0].bytes));
+        put("messages_to_client", Value::Number(moved[1].messages));
+        put("bytes_to_client", Value::Number(moved[1].bytes));
+        put("reason", Value::Text(self.end.word()));
+    }
+
+    fn combined(&self) -> line::Combined {
+        let Self { route, dialect, transport, tally, end, .. } = self;
+        line::Combined {
+            // Programs that read this format want a request here, and take what has no status for none.
+            request: format!("SESSION {route} {dialect}/{}", transport.word()),
+            status: None,
+            bytes: tally.moved(Direction::ToClient).bytes,
+            agent: format!("{} after {:.3}s", end.word(), tally.age().as_secs_f64()),
+        }
+    }
+}
+
+/// How long the end of the process waits for its logs.
+pub const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Charge};
 pub use admission::{AuthOutcome, TokenOutcome};
 pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
@@ -58,6 +58,7 @@ struct Inner {
     successions: Successions,
     routes: Routes,
     meters: Meters,
+    budget: Budget,
 }
 
 impl Metrics {
@@ -75,7 +76,7 @@ impl Metrics {
         let directories = Directories::register(&mut registry);
         let successions = Successions::register(&mut registry);
         let routes = Routes::register(&mut registry);
-        registry.register_collector(Box::new(Readings { source: budget, all: memory::READINGS }));
+        registry.register_collector(Box::new(Readings { source: budget.clone(), all: memory::READINGS }));
         registry.register_collector(Box::new(Readings { source: (), all: process::READINGS }));
         Self(Arc::new(Inner {
             registry,
@@ -85,6 +86,7 @@ impl Metrics {
             successions,
             routes,
             meters: Meters::default(),
+            budget,
         }))
     }
 
@@ -136,6 +138,7 @@ impl Metrics {
             speaking: Protocol::ALL.iter().map(of).collect(),
             accept_errors: self.0.whole.accept_errors.series(labels()),
             tls_failures: self.0.whole.tls_failures.series(labels()),
+            budget: self.0.budget.clone(),
         }
     }
 
@@ -164,6 +167,7 @@ impl Metrics {
             queue: self.0.whole.queue.series(labels()),
             queued: Queued::ALL.iter().map(queued).collect(),
             queue_waits: self.0.whole.queue_waits.series(labels()),
+            budget: self.0.budget.clone(),
         }
     }
 
@@ -263,9 +267,15 @@ pub struct Connections {
     speaking: Vec<Counter>,
     accept_errors: Counter,
     tls_failures: Counter,
+    budget: Budget,
 }
 
 impl Connections {
+    /// Creates the charge of what a connection holds.
+    pub fn charge(&self) -> Charge {
+        self.budget.charge()
+    }
+
     /// Counts an accepted connection, which is open until the returned value is dropped.
     pub fn opened(&self) -> OpenConnection {
         self.accepted.inc();
@@ -319,9 +329,15 @@ pub struct Dials {
     /// By their outcome.
     queued: Vec<Counter>,
     queue_waits: Waits,
+    budget: Budget,
 }
 
 impl Dials {
+    /// Returns the budget for what its connections hold.
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Counts a failed attempt to reach an address.
     pub fn failed(&self) {
         self.failures.inc();

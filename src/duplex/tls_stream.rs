@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::side::{Side, Step, Wish};
 use super::{READ_AHEAD_LEN, Socket, joined};
+use crate::budget::Charge;
 
 /// One end of a TLS connection.
 ///
@@ -39,6 +40,8 @@ pub struct TlsStream {
     reading: Reading,
     /// Whether our `close_notify` was sent.
     has_closed: bool,
+    /// Counts what it holds.
+    charge: Option<Charge>,
 }
 
 /// The state of the reading side.
@@ -64,7 +67,22 @@ impl TlsStream {
             written: 0,
             reading: Reading::Open,
             has_closed: false,
+            charge: None,
         }
+    }
+
+    /// Counts what it holds from now on.
+    #[must_use]
+    pub fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
+    }
+
+    /// Counts what it holds; returns the result of what has changed it.
+    fn counted<T>(&mut self, polled: T) -> T {
+        if let Some(charge) = &mut self.charge {
+            charge.set(self.incoming.len() + self.plain.len() + self.outgoing.len());
+        }
+        polled
     }
 
     /// Returns the socket below.
@@ -133,6 +151,34 @@ impl TlsStream {
         len
     }
 
+    /// Reads what was decrypted, or what comes next.
+    fn poll_plain(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        while buf.filled().len() == before && buf.remaining() > 0 {
+            if !self.plain.is_empty() {
+                let len = self.plain.len().min(buf.remaining());
+                buf.put_slice(&self.plain[..len]);
+                self.plain.advance(len);
+                if self.plain.is_empty() {
+                    // An empty buffer would keep its memory.
+                    self.plain = Bytes::new();
+                }
+                break;
+            }
+            if !self.outgoing.is_empty() {
+                // An answer that nobody else may write. A fault of the writing side is told to the writer.
+                let _ = self.poll_drain(cx);
+            }
+            match &self.reading {
+                Reading::Open => ready!(self.poll_decrypt(cx, buf))?,
+                Reading::Closed => break,
+                Reading::Cut => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, CUT))),
+                Reading::Failed(error) => return Poll::Ready(Err(invalid(error.clone()))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Encrypts what is wished.
     fn encrypt(&mut self, wish: Wish<'_>) -> io::Result<()> {
         let (mut incoming, mut rest) = (take(&mut self.incoming), Vec::new());
@@ -194,36 +240,16 @@ impl TlsStream {
 impl AsyncRead for TlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buf.filled().len();
-        while buf.filled().len() == before && buf.remaining() > 0 {
-            if !this.plain.is_empty() {
-                let len = this.plain.len().min(buf.remaining());
-                buf.put_slice(&this.plain[..len]);
-                this.plain.advance(len);
-                if this.plain.is_empty() {
-                    // An empty buffer would keep its memory.
-                    this.plain = Bytes::new();
-                }
-                break;
-            }
-            if !this.outgoing.is_empty() {
-                // An answer that nobody else may write. A fault of the writing side is told to the writer.
-                let _ = this.poll_drain(cx);
-            }
-            match &this.reading {
-                Reading::Open => ready!(this.poll_decrypt(cx, buf))?,
-                Reading::Closed => break,
-                Reading::Cut => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, CUT))),
-                Reading::Failed(error) => return Poll::Ready(Err(invalid(error.clone()))),
-            }
-        }
-        Poll::Ready(Ok(()))
+        let polled = this.poll_plain(cx, buf);
+        this.counted(polled)
     }
 }
 
 impl AsyncWrite for TlsStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write_part(cx, buf)
+        let this = self.get_mut();
+        let polled = this.poll_write_part(cx, buf);
+        this.counted(polled)
     }
 
     fn poll_write_vectored(
@@ -234,14 +260,14 @@ impl AsyncWrite for TlsStream {
         let mut bufs = bufs.iter().filter(|buf| !buf.is_empty());
         let (first, second) = (bufs.next(), bufs.next());
         let (Some(first), Some(second)) = (first, second) else {
-            return self.get_mut().poll_write_part(cx, first.map_or(&[][..], |first| first));
+            return self.poll_write(cx, first.map_or(&[][..], |first| first));
         };
         // In one record, if they fit.
         let mut part = Vec::new();
         for buf in [first, second].into_iter().chain(bufs) {
             part.extend_from_slice(&buf[..buf.len().min(WRITE_LEN_MAX - part.len())]);
         }
-        self.get_mut().poll_write_part(cx, &part)
+        self.poll_write(cx, &part)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -250,7 +276,8 @@ impl AsyncWrite for TlsStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_drain(cx))?;
+        let drained = this.poll_drain(cx);
+        ready!(this.counted(drained))?;
         Pin::new(&mut this.socket).poll_flush(cx)
     }
 
@@ -263,7 +290,8 @@ impl AsyncWrite for TlsStream {
                 this.encrypt(Wish::Close)?;
             }
         }
-        ready!(this.poll_drain(cx))?;
+        let drained = this.poll_drain(cx);
+        ready!(this.counted(drained))?;
         Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }

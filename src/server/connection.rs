@@ -276,7 +276,7 @@ async fn open(
             let info = ConnectInfo { subject, ..info };
             let is_http2 = stream.agreed().alpn_protocol() == Some(ALPN_HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            Ok((with_patience(stream.into()), info, protocol))
+            Ok((with_patience(stream.charged(connections.charge()).into()), info, protocol))
         }
         Err(error) => {
             connections.tls_failed();

@@ -115,7 +115,7 @@ impl Dialer {
             None
         };
         let name = settings.tls.server_name.as_ref();
-        let server = |url, socket| Server::new(url, socket, tls.as_ref(), name);
+        let server = |url, socket| Server::new(url, socket, tls.as_ref(), name, dials.budget());
         let servers = match (&*settings.sockets, &*settings.urls) {
             ([], urls) => urls.iter().map(|url| server(url, None)).collect::<Result<Vec<_>, _>>(),
             (sockets, [url, ..]) => sockets.iter().map(|socket| server(url, Some(socket))).collect(),

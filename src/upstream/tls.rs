@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::budget::Budget;
 use crate::duplex::{Duplex, Socket, TlsStream};
 use crate::tls::Failure;
 
@@ -17,18 +18,25 @@ pub(super) struct Tls {
     name: ServerName<'static>,
     /// The place, for error texts.
     place: String,
+    /// For what connections hold.
+    budget: Budget,
 }
 
 impl Tls {
-    pub(super) fn new(config: &Arc<ClientConfig>, name: ServerName<'static>, place: String) -> Self {
-        Self { config: Arc::clone(config), name, place }
+    pub(super) fn new(
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+        place: String,
+        budget: &Budget,
+    ) -> Self {
+        Self { config: Arc::clone(config), name, place, budget: budget.clone() }
     }
 
     /// Runs the TLS handshake on a stream.
     pub(super) async fn handshake(&self, stream: Socket) -> io::Result<Duplex> {
         // Boxed, so that an opening does not keep the room that its handshake needed.
         match Box::pin(TlsStream::connect(stream, Arc::clone(&self.config), self.name.clone())).await {
-            Ok(stream) => Ok(stream.into()),
+            Ok(stream) => Ok(stream.charged(self.budget.charge()).into()),
             Err(source) => Err(Failure::at(&self.place, source)),
         }
     }

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
+use crate::budget::Budget;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -230,6 +231,36 @@ async fn a_reader_that_stands_still_stops_the_writer_and_gets_everything_later()
     let (flushed, _) = tokio::join!(ours.flush(), reading);
     flushed.unwrap();
     assert_empty(&ours);
+}
+
+#[tokio::test]
+async fn what_waits_in_either_direction_is_charged_until_it_is_taken() {
+    let (ours, mut theirs) = served(&TLS13).await;
+    let budget = Budget::new(None);
+    let mut ours = ours.charged(budget.charge());
+    let piece = vec![7; 10_000];
+    let mut taken = 0;
+    while let Some(len) = ours.write(&piece).now_or_never() {
+        taken += len.unwrap();
+    }
+    assert_eq!(budget.used(), ours.outgoing.len());
+    assert!(budget.used() > 1000, "{} bytes are charged", budget.used());
+    let reading = async { theirs.read_exact(&mut vec![0; taken]).await.unwrap() };
+    let (flushed, _) = tokio::join!(ours.flush(), reading);
+    flushed.unwrap();
+    assert_eq!(budget.used(), 0);
+
+    theirs.write_all(b"hello").await.unwrap();
+    assert_eq!(ours.read_u8().await.unwrap(), b'h');
+    assert_eq!(budget.used(), 4, "what was decrypted, and not taken");
+    let mut rest = [0; 4];
+    ours.read_exact(&mut rest).await.unwrap();
+    assert_eq!(budget.used(), 0);
+
+    theirs.write_all(b"hello").await.unwrap();
+    assert_eq!(ours.read_u8().await.unwrap(), b'h');
+    drop(ours);
+    assert_eq!(budget.used(), 0);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use tokio::net::{TcpSocket, UnixStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::budget::Budget;
 use crate::descriptors;
 use crate::duplex::{Duplex, Socket, set_keepalive};
 use crate::upstream::affinity::hash;
@@ -57,6 +58,7 @@ impl Server {
         socket: Option<&Arc<Path>>,
         tls: Option<&Arc<ClientConfig>>,
         server_name: Option<&ServerName<'static>>,
+        budget: &Budget,
     ) -> Result<Self, BuildError> {
         let fault = || BuildError::Url(url.clone());
         let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
@@ -73,7 +75,7 @@ impl Server {
         if let Some(config) = tls.filter(|_| is_secure(url)) {
             let own_name = || ServerName::try_from(server.host.clone()).map_err(|_| fault());
             let name = server_name.cloned().map_or_else(own_name, Ok)?;
-            server.tls = Some(Tls::new(config, name, server.to_string()));
+            server.tls = Some(Tls::new(config, name, server.to_string(), budget));
         }
         Ok(server)
     }

@@ -1,6 +1,6 @@
 //! `polliwog doctor`: what is wrong between a client and a server, whatever stands between them.
 //!
-//! `probe` gathers [`Facts`](facts::Facts): what was asked and what came. `judge` is pure: facts in, verdicts out.
+//! `probe` gathers [`Facts`]: what was asked and what came. `judge` is pure: facts in, verdicts out.
 //! `remedy` knows why each trouble comes and which lines mend it, `report` prints.
 //!
 //! ```

@@ -5,14 +5,14 @@ use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Setup, World};
 
 /// Each session has a line on the standard error, too.
-const ACCESS: &str = "access = \"sessions\"\naccess_to = \"stderr\"\n";
+const ACCESS: &str = "\naccess = \"sessions\"\naccess_to = \"stderr\"";
 
 #[test]
 fn the_log_and_the_metrics_hold_no_secrets() {
     let mut setup =
         Setup::new().script(|script| script.headers = "Set-Cookie: given=cookie-of-the-backend\r\n".into());
     setup.log = "trace";
-    setup.sections = ACCESS.into();
+    setup.access = ACCESS.into();
     let Some(mut world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let headers = [("Cookie", "own=cookie-of-the-client"), ("Authorization", "Bearer token-in-a-header")];
     let target = format!("{POLLING}&token=token-in-the-query");
@@ -69,7 +69,7 @@ fn the_log_and_the_metrics_hold_no_secrets() {
 fn nor_does_the_log_of_a_plain_backend() {
     let mut setup = Setup::plain();
     setup.log = "trace";
-    setup.sections = ACCESS.into();
+    setup.access = ACCESS.into();
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();
     poller.post_ok("4text-in-a-post");

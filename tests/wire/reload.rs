@@ -136,7 +136,7 @@ fn a_fault_refuses_the_whole_file_and_is_told_with_its_place() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0]["key"], json!("routes[0].pong"));
     let place = faults[0]["place"].as_str().unwrap();
-    assert!(place.ends_with("config.toml:11:1"), "{place}");
+    assert!(place.ends_with("config.toml:12:1"), "{place}");
     assert!(faults[0]["problem"].as_str().unwrap().starts_with("unknown key"), "{faults:?}");
     assert!(world.log().contains("the configuration was not reloaded"));
     assert!(world.metric("polliwog_config_last_reload_successful 0"));

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     /// A line in `[admin]`.
     pub(crate) admin: &'static str,
     pub(crate) log: &'static str,
+    /// More lines of `[log]`, each behind a line feed.
+    pub(crate) access: String,
     /// The upstream's URLs as TOML, if they are not the scripted backend's.
     pub(crate) url: Option<String>,
     pub(crate) path: &'static str,
@@ -47,6 +49,7 @@ impl Setup {
             sections: String::new(),
             admin: "",
             log: "debug",
+            access: String::new(),
             url: None,
             path: "/engine.io/",
             reference: json!({}),
@@ -151,7 +154,17 @@ impl Setup {
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
         let Self {
-            server, sections, admin: more_of_admin, route, upstream, log, path, dialect, relay, ..
+            server,
+            sections,
+            admin: more_of_admin,
+            route,
+            upstream,
+            log,
+            access,
+            path,
+            dialect,
+            relay,
+            ..
         } = self;
         // A key that means nothing to a dialect is a configuration error.
         let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
@@ -163,7 +176,7 @@ listen = ["{public}"]
 listen = "{admin}"
 {more_of_admin}
 [log]
-level = "{log}"
+level = "{log}"{access}
 {sections}
 [[routes]]
 path = "{path}"

@@ -49,6 +49,12 @@ async function open(t, { origin = t.url, search = '' } = {}) {
       const [lost, sent] = await Promise.all(['#lost', '#sent'].map((id) => page.locator(id).textContent()));
       return { lost: parseInt(lost, 10), sent: Number(/[\d,]+/.exec(sent)[0].replaceAll(',', '')) };
     },
+    /** Turns longpoll off, whose session would else have messages that nobody fetches, for which a drain waits. */
+    async leave() {
+      const gone = page.waitForResponse((response) => response.request().method() === 'DELETE');
+      await demo.toggle(/^Longpoll/);
+      await gone;
+    },
     /** Turns a client on or off, by its chip. */
     toggle: (chip) => page.getByRole('group', { name: 'Compare' }).getByRole('button', { name: chip }).click(),
   };
@@ -182,6 +188,7 @@ const cases = [
       await demo.pane(POLLING).locator('.exchange button', { hasText: 'POST' }).last().click();
       await demo.pane(POLLING).locator('pre', { hasText: 'User-Agent' }).waitFor();
       t.assert.equal((await demo.tally()).lost, 0);
+      await demo.leave();
     },
   },
   {
@@ -247,6 +254,7 @@ const cases = [
       const { sent } = await demo.tally();
       await t.eventually(async () => (await demo.tally()).sent > sent + 3, 'more echoes');
       t.assert.equal((await demo.tally()).lost, 0);
+      await demo.leave();
     },
   },
   {

@@ -40,6 +40,7 @@ mod check;
 mod circle;
 mod cluster;
 mod connection_limits;
+mod controls;
 mod cors;
 mod env;
 mod fault;
@@ -191,6 +192,7 @@ impl Config {
     fn read(tree: &Node, sink: &Sink) -> Self {
         let root = Table::root(tree, &keys::KEYS, sink);
         let (mut server, mut taken) = listeners::read(&root, sink);
+        let for_clients = taken.len();
         let limits = root.section("limits", Section::Limits);
         row::read_rows(connection_limits::CONNECTIONS, &limits, &mut server.limits);
         let limits = limits::read(&limits, &server);
@@ -205,6 +207,7 @@ impl Config {
         let directory = directory.flatten();
         taken.extend(cluster.as_ref().map(|cluster| Taken::by("cluster.listen", cluster.listen.into())));
         let succession = succession::read(&root, server.drain_timeout);
+        controls::check(entries, &upstreams, &taken[..for_clients], sink);
         circle::check(entries, &upstreams, &taken, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();

@@ -89,6 +89,10 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         {
             format!("{BARE}{line}\n")
         }
+        // For a server of this process.
+        Section::Upstream if line.starts_with("controls ") => {
+            format!("{}{line}\n", BARE.replace("'websocket'\nurl = 'ws://h/'", "'demo'"))
+        }
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
         Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
@@ -284,7 +288,7 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
     let body = body.replace("\"ws://", "\"wss://");
     let text: Vec<String> = body
         .lines()
-        .filter(|line| !line.starts_with("# The Socket.IO server"))
+        .filter(|line| !line.starts_with("# The Socket.IO server") && !line.starts_with("controls = "))
         // Of all keys, these mean nothing where clients share connections.
         .filter(|line| {
             !line.starts_with("# proxy_protocol = ") && !line.starts_with("# permessage_deflate = ")

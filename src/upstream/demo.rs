@@ -3,6 +3,7 @@
 //! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). For other requests it is a [`Site`](site::Site)
 //! with a page on which clients show what each transport costs.
 
+mod controls;
 mod feed;
 mod pipe;
 mod serve;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri};
 
 use self::serve::Serve;
+use self::site::Site;
 use crate::background::Background;
 use crate::duplex::Duplex;
 use crate::revision::Versions;
@@ -71,9 +73,10 @@ impl Demo {
         speaks: Embedding,
         background: Background,
     ) -> Result<Self, BuildError> {
+        let site = Site { controls: settings.controls };
         let (url, serve) = match speaks {
-            Embedding::SocketIo => ("ws://demo/socket.io/", socket_io::build()),
-            Embedding::WebSocket => ("ws://demo/", feed::build()),
+            Embedding::SocketIo => ("ws://demo/socket.io/", socket_io::build(site)),
+            Embedding::WebSocket => ("ws://demo/", feed::build(site)),
         };
         let url = Uri::from_static(url);
         let target = Target::new(&url).ok_or(BuildError::Url(url))?;

@@ -63,6 +63,8 @@ pub struct Settings {
     pub mux: MuxSettings,
     /// Whether the proxy is not ready without it.
     pub required: bool,
+    /// Whether the demo's page may drain and kill this process.
+    pub controls: bool,
 }
 
 impl Settings {
@@ -130,6 +132,7 @@ impl Default for Settings {
             translate: true,
             mux: MuxSettings::default(),
             required: true,
+            controls: false,
         }
     }
 }

@@ -25,18 +25,18 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::serve::Serve;
-use super::site;
+use super::site::Site;
 
 /// Makes the server.
-pub(super) fn build() -> Serve {
+pub(super) fn build(site: Site) -> Serve {
     let (chat, _) = broadcast::channel(CHAT_LEN);
-    Box::new(move |pipe| Box::pin(serve(pipe, chat.clone())))
+    Box::new(move |pipe| Box::pin(serve(pipe, site, chat.clone())))
 }
 
 /// Serves one connection: HTTP, until it is upgraded to a WebSocket.
-async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
+async fn serve(pipe: DuplexStream, site: Site, chat: Sender<Utf8Bytes>) {
     let upgrading = Mutex::new(None);
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(request, &upgrading))));
+    let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(request, site, &upgrading))));
     let connection = http1::Builder::new()
         .title_case_headers(true)
         // The server that passes the response on dates it.
@@ -58,9 +58,13 @@ async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
 }
 
 /// Answers a request, and keeps the upgrade of a WebSocket request.
-fn answer(mut request: Request<Incoming>, upgrading: &Mutex<Option<OnUpgrade>>) -> Response<Full<Bytes>> {
+fn answer(
+    mut request: Request<Incoming>,
+    site: Site,
+    upgrading: &Mutex<Option<OnUpgrade>>,
+) -> Response<Full<Bytes>> {
     let Ok(response) = create_response_with_body(&request, Full::default) else {
-        return site::answer(request.method(), request.uri().path());
+        return site.answer(request.method(), request.uri().path(), request.headers());
     };
     let upgrade = hyper::upgrade::on(&mut request);
     upgrading.lock().unwrap_or_else(PoisonError::into_inner).replace(upgrade);

@@ -153,6 +153,27 @@ $('restart').addEventListener('click', () => {
   for (const pane of panes) if (pane.client.isConnected) pane.client.emit('restart');
 });
 
+const CONTROLS = {
+  drain: ['Polliwog drains: it ends the sessions, and then itself.', 'drain'],
+  kill: ['The node that served this page is killed.', 'kill'],
+};
+
+/** Offers what may be done to the process, where its configuration allows that. */
+async function offer() {
+  const allowed = await (await fetch('polliwog-demo/controls')).text();
+  for (const name of allowed.split(' ').filter((one) => CONTROLS[one])) {
+    const [said, noted] = CONTROLS[name];
+    $(name).hidden = false;
+    $(name).addEventListener('click', () => {
+      mark(noted);
+      tell(said);
+      room.note(undefined, said);
+      // A node that is killed answers nothing.
+      fetch(`polliwog-demo/controls/${name}`, { method: 'POST' }).catch(() => {});
+    });
+  }
+}
+
 function label(button) {
   return button.querySelector('span');
 }
@@ -206,6 +227,7 @@ function drawHealth() {
   write($('health'), isGone ? 'Server unreachable, retrying' : connected ? `running, ${connected} client${connected === 1 ? '' : 's'}` : 'connecting');
 }
 
+offer();
 share(() => result(panes, tally));
 for (const row of CLIENTS.slice(0, 2)) show(row);
 for (const origin of document.querySelectorAll('[data-origin]')) origin.textContent = location.origin;

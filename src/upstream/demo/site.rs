@@ -5,14 +5,19 @@ use std::future::{Ready, ready};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::Service;
 
+use super::controls;
+
 /// Serves the [`FILES`], and nothing else.
 #[derive(Clone, Copy)]
-pub(super) struct Site;
+pub(super) struct Site {
+    /// Whether its page may end the process.
+    pub(super) controls: bool,
+}
 
 impl Service<Request<Incoming>> for Site {
     type Response = Response<Full<Bytes>>;
@@ -20,12 +25,22 @@ impl Service<Request<Incoming>> for Site {
     type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        ready(Ok(answer(request.method(), request.uri().path())))
+        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+    }
+}
+
+impl Site {
+    /// Answers a request for one of the files or for a control, and any other with 404.
+    pub(super) fn answer(self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        match controls::answer(self.controls, method, path, headers) {
+            Some((status, text)) => respond(status, PLAIN, text),
+            None => answer(method, path),
+        }
     }
 }
 
 /// Answers a request for one of the files, and any other with 404.
-pub(super) fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
     let Some((_, kind, text)) = FILES.iter().find(|(name, ..)| *name == path) else {
         return respond(StatusCode::NOT_FOUND, PLAIN, "the demo has only one page, at /\n");
     };

@@ -27,7 +27,7 @@ use super::serve::Serve;
 use super::site::Site;
 
 /// Makes the server.
-pub(super) fn build() -> Serve {
+pub(super) fn build(site: Site) -> Serve {
     let (service, io) = SocketIo::builder()
         .ping_interval(Duration::from_secs(25))
         .ping_timeout(Duration::from_secs(20))
@@ -35,7 +35,7 @@ pub(super) fn build() -> Serve {
         // Packets that wait to be written: those beyond this limit are lost, and a pipe full of small events must not
         // be.
         .max_buffer_size(4096)
-        .build_with_inner_svc(Site);
+        .build_with_inner_svc(site);
     // The middleware runs before the client learns that it is connected, the connect handler only after that: an event
     // that follows at once would find no handler.
     io.ns("/", (|| ready(())).with(register_handlers));

@@ -174,6 +174,8 @@ const cases = [
     name: 'the other clients of the browser, three at most, get every echo, and their exchanges have headers',
     async client(t) {
       const demo = await open(t);
+      // The shipped file allows both.
+      for (const name of ['Drain', 'Kill a node']) await demo.page.getByRole('button', { name, exact: true }).waitFor();
       for (const [chip, name, state] of [
         [/^Old client/, 'Client C', 'polling'],
         [/^SockJS/, 'Client D', 'streaming'],

@@ -228,7 +228,7 @@ export class Stage {
       told.add(way);
       return;
     }
-    const radius = Math.min(Math.max(share * Math.sqrt(bytes), 3), share * 50);
+    const radius = Math.min(Math.max(share * Math.sqrt(bytes), 3), isSmall ? 18 : share * 50);
     // The trail says where it came from.
     const trail = c.createLinearGradient(at, 0, at + tail * 80, 0);
     trail.addColorStop(0, this.#colours[`${hue}-envelope`]);
@@ -255,7 +255,7 @@ export class Stage {
     // One label a track: those of dots that are close together would cover each other.
     if (isSmall || told.has(track)) return;
     told.add(track);
-    const text = `${label} ${size(bytes)}${count > 1 ? `, ${count} messages` : ''}`;
+    const text = `${label} ${size(bytes)}${payload && count > 1 ? `, ${count} messages` : ''}`;
     this.#text(`${hue}-text`, text, at, way === 'sent' ? track - radius - 5 : track + radius + 13, at > x.edge - 60 ? 'right' : 'center');
   }
 

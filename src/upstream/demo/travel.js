@@ -44,6 +44,8 @@ export class Travel {
   of(pane, now) {
     return this.#dots
       .filter((dot) => dot.pane === pane && dot.begins <= now && now < dot.ends)
+      // What carries messages is drawn over what does not.
+      .sort((one, other) => one.payload - other.payload)
       .map((dot) => ({ ...dot, part: (now - dot.begins) / (dot.ends - dot.begins) }));
   }
 
@@ -56,7 +58,7 @@ export class Travel {
   #put(dot) {
     if (this.#dots.length >= BATCH_AT / 2) {
       const same = this.#dots.find(
-        (one) => one.pane === dot.pane && one.way === dot.way && one.leg === dot.leg && Math.abs(one.begins - dot.begins) < MERGE_MS,
+        (one) => one.pane === dot.pane && one.way === dot.way && one.leg === dot.leg && one.label === dot.label && Math.abs(one.begins - dot.begins) < MERGE_MS,
       );
       if (same) {
         same.bytes += dot.bytes;

@@ -39,11 +39,11 @@ export class Client extends EventTarget {
     this.#begin(0);
   }
 
-  /** Ends it for good: nobody waits for answers any more. */
-  close() {
+  /** Ends it for good: nobody waits for answers any more. `isLeaving` is whether the page goes with it. */
+  close(isLeaving = false) {
     this.#ended = true;
     clearTimeout(this.#retry);
-    this.#session?.close('left');
+    this.#session?.close('left', isLeaving);
     for (const { resolve } of this.#asked.values()) resolve(undefined);
     this.#asked.clear();
   }

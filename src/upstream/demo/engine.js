@@ -56,16 +56,16 @@ export class Engine {
     this.#write(`4${text}`);
   }
 
-  /** Ends the session with a goodbye. */
-  close(reason) {
+  /** Ends the session with a goodbye; a page that is left (`isLeaving`) cannot wait until that may be said. */
+  close(reason, isLeaving) {
     if (this.#closed) return;
     const isPolling = this.transport === 'polling' && this.#sid;
-    this.#end(reason, isPolling ? this.#goodbye() : undefined);
+    this.#end(reason, isPolling ? this.#goodbye(isLeaving) : undefined);
   }
 
-  async #goodbye() {
+  async #goodbye(isLeaving) {
     // Two POSTs at once are refused.
-    if (this.#posting) await this.#posting;
+    if (this.#posting && !isLeaving) await this.#posting;
     // A page that is left is waited for by nobody.
     await fetch(this.#url('polling'), { method: 'POST', body: this.#codec.encode(['1']), keepalive: true }).catch(() => {});
   }

@@ -66,17 +66,17 @@ export class Longpoll {
     this.#flush();
   }
 
-  close(reason) {
+  close(reason, isLeaving) {
     if (this.#closed) return;
     this.#closed = true;
     this.#source?.close();
-    if (this.#url) this.#goodbye(this.#url);
+    if (this.#url) this.#goodbye(this.#url, isLeaving);
     this.#hear.close(reason);
   }
 
-  async #goodbye(url) {
+  async #goodbye(url, isLeaving) {
     // A message that is under way comes first: behind the end it would be refused.
-    if (this.#posting) await this.#posting;
+    if (this.#posting && !isLeaving) await this.#posting;
     await fetch(url, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
 

@@ -231,5 +231,5 @@ offer();
 share(() => result(panes, tally));
 for (const row of CLIENTS.slice(0, 2)) show(row);
 for (const origin of document.querySelectorAll('[data-origin]')) origin.textContent = location.origin;
-addEventListener('pagehide', () => panes.forEach((pane) => pane.client.close()));
+addEventListener('pagehide', () => panes.forEach((pane) => pane.client.close(true)));
 addEventListener('pageshow', ({ persisted }) => persisted && panes.forEach((pane) => pane.client.open()));

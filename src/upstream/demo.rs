@@ -1,6 +1,6 @@
 //! Kind `demo`: a real server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
-//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). For other requests it is a [`Site`](site::Site)
+//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). For other requests it is a [`Site`]
 //! with a page on which clients show what each transport costs.
 
 mod controls;

@@ -10,7 +10,7 @@ use crate::background::Background;
 use crate::bridge::Registry;
 use crate::cluster::Roster;
 use crate::config::Config;
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, Meeting};
 use crate::meter::Metrics;
 use crate::sid::Node;
 
@@ -40,26 +40,31 @@ pub(super) fn written(directory: Option<&Directory>, helpers: &Background) -> Ro
     helpers.spawn_vital("the nodes of the directory", async move {
         let mut members = directory.members();
         let follow = async {
-            loop {
-                tokio::select! {
-                    changed = members.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                        let mut nodes = BTreeMap::<_, Vec<_>>::new();
-                        for member in members.borrow_and_update().iter().flatten() {
-                            nodes.entry(member.node.tag).or_default().push(member.address.clone());
-                        }
-                        keeper.publish(nodes);
-                    }
-                    () = keeper.wanted() => {
-                        directory.look_again();
-                        sleep(LOOK_PACE).await;
-                    }
+            while members.changed().await.is_ok() {
+                let meeting = members.borrow_and_update().clone();
+                let Some(Meeting { members, begun }) = meeting else { continue };
+                let mut nodes = BTreeMap::<_, Vec<_>>::new();
+                for member in members {
+                    nodes.entry(member.node.tag).or_default().push(member.address);
                 }
+                keeper.publish(nodes, begun);
             }
         };
-        let _stopped = stop.run_until_cancelled(follow).await;
+        // Beside it: a pause between looks holds nobody up who waits for the first.
+        let look = async {
+            loop {
+                keeper.wanted().await;
+                directory.look_again();
+                sleep(LOOK_PACE).await;
+            }
+        };
+        let both = async {
+            tokio::select! {
+                () = follow => {}
+                () = look => {}
+            }
+        };
+        let _stopped = stop.run_until_cancelled(both).await;
     });
     roster
 }

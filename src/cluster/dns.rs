@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::net::lookup_host;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::roster::{Keeper, Nodes, Roster};
 use crate::background::Background;
@@ -47,12 +47,13 @@ where
 {
     let outage = Outage::default();
     loop {
+        let begun = Instant::now();
         match resolve().await {
             Ok(addresses) if !addresses.is_empty() => {
                 if outage.end() {
                     tracing::info!(host, "the nodes' name can be resolved again");
                 }
-                keeper.publish(nodes_at(addresses));
+                keeper.publish(nodes_at(addresses), begun);
             }
             failed => {
                 let error = failed.map_or_else(|error| error.to_string(), |_| "it has no address".to_owned());
@@ -96,8 +97,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 mod tests {
     use std::sync::Mutex;
 
-    use tokio::time::Instant;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -116,7 +115,7 @@ mod tests {
             let mut seen = Vec::new();
             for _ in 0..2 {
                 assert!(roster.looked().await);
-                seen.push(roster.nodes().unwrap());
+                seen.push(roster.look().unwrap().nodes);
             }
             seen
         };

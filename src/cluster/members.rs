@@ -18,7 +18,7 @@ use super::entrance::Entrance;
 use super::greeting::{Greeting, Me};
 use super::kin::Kin;
 use super::peer::{Owner, Peer, Shared};
-use super::roster::{Nodes, Roster};
+use super::roster::{Look, Roster};
 use super::secured::Secured;
 use super::settings::Settings;
 use super::sight::Sight;
@@ -51,8 +51,8 @@ struct Twin {
 /// The other nodes.
 #[derive(Default, Debug)]
 struct Members {
-    /// How many lists were applied.
-    looks: u64,
+    /// When the look began whose list was applied last.
+    looked: Option<Instant>,
     /// The addresses under this node's own name.
     own: Vec<String>,
     /// Under each name, usually one. Names that are made of addresses may be the same by chance.
@@ -81,8 +81,8 @@ impl Members {
         self.nodes.get(&tag).into_iter().flatten().map(|member| Arc::clone(&member.peer)).collect()
     }
 
-    fn apply(&mut self, nodes: &Nodes, me: Tag, now: Instant, shared: &Arc<Shared>) {
-        self.looks += 1;
+    fn apply(&mut self, Look { nodes, begun }: &Look, me: Tag, now: Instant, shared: &Arc<Shared>) {
+        self.looked = Some(*begun);
         self.own = nodes.get(&me).cloned().unwrap_or_default();
         for (tag, addresses) in nodes.iter().filter(|(tag, addresses)| **tag != me && !addresses.is_empty()) {
             let members = self.nodes.entry(*tag).or_default();
@@ -142,7 +142,7 @@ impl Cluster {
             background: background.clone(),
             meter,
         });
-        let nodes = roster.nodes();
+        let look = roster.look();
         let cluster = Arc::new(Self {
             advertise: settings.advertise.clone(),
             roster,
@@ -152,8 +152,8 @@ impl Cluster {
             askers: Askers::default(),
             twin: Mutex::default(),
         });
-        if let Some(nodes) = nodes {
-            cluster.apply(&nodes);
+        if let Some(look) = look {
+            cluster.apply(&look);
         }
         let stop = &background.stop;
         let mut work = vec![("greeting nodes", Arc::clone(&cluster).greet_all().boxed())];
@@ -193,7 +193,7 @@ impl Cluster {
 
     /// Returns whether it is known which nodes there are.
     pub fn is_known(&self) -> bool {
-        self.members.borrow().looks > 0
+        self.members.borrow().looked.is_some()
     }
 
     /// Returns whether another node has this one's name, and whether it started before this one.
@@ -275,11 +275,13 @@ impl Cluster {
     /// Returns a node that is on no list, once a fresh look has found it, or that is one of several with its name.
     pub async fn look_for(&self, node: Node) -> Option<Arc<Peer>> {
         let mut members = self.members.subscribe();
-        let looks = members.borrow().looks;
+        let asked = Instant::now();
         if !self.roster.is_fixed() && !members.borrow().nodes.contains_key(&node.tag) {
             self.roster.look_again();
-            let has_looked =
-                |members: &Members| members.nodes.contains_key(&node.tag) || members.looks > looks;
+            // A look that had begun before may have missed a node that has just joined.
+            let has_looked = |members: &Members| {
+                members.nodes.contains_key(&node.tag) || members.looked.is_some_and(|begun| begun >= asked)
+            };
             let _in_time = timeout(LOOK_MAX, members.wait_for(has_looked)).await;
         }
         let peers = self.members.borrow().named(node.tag);
@@ -338,15 +340,15 @@ impl Cluster {
     async fn follow(self: Arc<Self>) {
         let mut roster = self.roster.clone();
         while roster.looked().await {
-            if let Some(nodes) = roster.nodes() {
-                self.apply(&nodes);
+            if let Some(look) = roster.look() {
+                self.apply(&look);
             }
         }
     }
 
-    fn apply(&self, nodes: &Nodes) {
+    fn apply(&self, look: &Look) {
         let (now, me) = (Instant::now(), self.me().node.tag);
-        self.members.send_modify(|members| members.apply(nodes, me, now, &self.shared));
+        self.members.send_modify(|members| members.apply(look, me, now, &self.shared));
     }
 }
 
@@ -355,7 +357,7 @@ const GREET_EVERY: Duration = Duration::from_secs(5);
 /// How long another node with this one's name is remembered.
 const TWIN_LASTS: Duration = Duration::from_secs(15);
 /// How long a request waits for a fresh look at the list.
-const LOOK_MAX: Duration = Duration::from_millis(500);
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long a node that is on no list any more is still asked. Its sessions may outlive its place there.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 

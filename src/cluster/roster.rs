@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::sid::Tag;
 
@@ -17,7 +18,7 @@ pub type Nodes = BTreeMap<Tag, Vec<String>>;
 #[derive(Clone, Debug)]
 pub struct Roster {
     /// `None` before the first look.
-    nodes: watch::Receiver<Option<Nodes>>,
+    look: watch::Receiver<Option<Look>>,
     /// `None` if the list never changes.
     again: Option<Arc<Notify>>,
 }
@@ -25,21 +26,30 @@ pub struct Roster {
 /// The source's side.
 #[derive(Debug)]
 pub struct Keeper {
-    nodes: watch::Sender<Option<Nodes>>,
+    look: watch::Sender<Option<Look>>,
     again: Arc<Notify>,
+}
+
+/// What a look has found.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) nodes: Nodes,
+    /// Who came after this may not be in it.
+    pub(super) begun: Instant,
 }
 
 impl Roster {
     /// Creates a list that never changes.
     pub fn fixed(nodes: Nodes) -> Self {
-        Self { nodes: watch::Sender::new(Some(nodes)).subscribe(), again: None }
+        let look = Look { nodes, begun: Instant::now() };
+        Self { look: watch::Sender::new(Some(look)).subscribe(), again: None }
     }
 
     /// Creates a list that its keeper publishes.
     pub fn kept() -> (Keeper, Self) {
-        let (sender, nodes) = watch::channel(None);
+        let (sender, look) = watch::channel(None);
         let again = Arc::new(Notify::new());
-        (Keeper { nodes: sender, again: Arc::clone(&again) }, Self { nodes, again: Some(again) })
+        (Keeper { look: sender, again: Arc::clone(&again) }, Self { look, again: Some(again) })
     }
 
     /// Returns whether the list never changes.
@@ -47,9 +57,9 @@ impl Roster {
         self.again.is_none()
     }
 
-    /// Returns the list, if there is one yet.
-    pub(super) fn nodes(&mut self) -> Option<Nodes> {
-        self.nodes.borrow_and_update().clone()
+    /// Returns the latest look, if there was one yet.
+    pub(super) fn look(&mut self) -> Option<Look> {
+        self.look.borrow_and_update().clone()
     }
 
     /// Has the source look again soon.
@@ -61,14 +71,14 @@ impl Roster {
 
     /// Waits until the source has looked. Returns `false` if it never will again.
     pub(super) async fn looked(&mut self) -> bool {
-        self.nodes.changed().await.is_ok()
+        self.look.changed().await.is_ok()
     }
 }
 
 impl Keeper {
-    /// Publishes what a look has found, even if it is what was known.
-    pub fn publish(&self, nodes: Nodes) {
-        self.nodes.send_replace(Some(nodes));
+    /// Publishes what a look has found that began then, even if it is what was known.
+    pub fn publish(&self, nodes: Nodes, begun: Instant) {
+        self.look.send_replace(Some(Look { nodes, begun }));
     }
 
     /// Waits until somebody needs a fresh look.

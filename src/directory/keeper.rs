@@ -18,6 +18,15 @@ use crate::throttle::Outage;
 #[derive(Clone)]
 pub struct Directory(Arc<Inner>);
 
+/// The nodes that there were at a look.
+#[derive(Clone, Debug)]
+pub struct Meeting {
+    /// All of them, this one as well.
+    pub members: Vec<Member>,
+    /// When the look began: who came later may be missing.
+    pub begun: Instant,
+}
+
 struct Inner {
     me: Node,
     ttl: Duration,
@@ -27,7 +36,7 @@ struct Inner {
     held: Mutex<Held>,
     /// Notified when the line is no good any more, or the contents have changed.
     troubled: Notify,
-    members: watch::Sender<Option<Vec<Member>>>,
+    members: watch::Sender<Option<Meeting>>,
     outage: Outage,
     meter: DirectoryMeter,
 }
@@ -103,7 +112,7 @@ impl Directory {
     }
 
     /// Returns the nodes that there are, once the engine has told.
-    pub fn members(&self) -> watch::Receiver<Option<Vec<Member>>> {
+    pub fn members(&self) -> watch::Receiver<Option<Meeting>> {
         self.0.members.subscribe()
     }
 
@@ -207,7 +216,7 @@ impl Directory {
 
     /// Ends the sessions whose ids other nodes have taken over, while this one was away.
     fn give_way(&self, sessions: &impl Sessions) {
-        let members = self.0.members.borrow().clone().unwrap_or_default();
+        let members = self.members_now();
         let is_there = |node| members.iter().any(|member| member.node == node);
         let lost = lock(&self.0.held).lost(is_there, Instant::now());
         if !lost.is_empty() {
@@ -227,6 +236,7 @@ impl Directory {
 
     /// Says that this node is there, and notes which others are, and which contents the engine has.
     async fn meet(&self, connection: &Arc<dyn Connection>) -> Result<(), Down> {
+        let begun = Instant::now();
         let Answer { value: mut members, contents } = self.keeping(connection.meet()).await?;
         let now = Instant::now();
         let is_new = {
@@ -237,16 +247,20 @@ impl Directory {
         };
         if lock(&self.0.line).as_ref().is_some_and(|line| now < line.since + YOUTH) {
             // Those that have not said so again yet are there as well.
-            let known = self.0.members.borrow().clone().unwrap_or_default();
+            let known = self.members_now();
             let is_missing = |one: &Member| members.iter().all(|member| member.node.tag != one.node.tag);
             let missing: Vec<_> = known.into_iter().filter(is_missing).collect();
             members.extend(missing);
         }
-        self.0.members.send_replace(Some(members));
+        self.0.members.send_replace(Some(Meeting { members, begun }));
         if is_new {
             self.claim_all(connection).await?;
         }
         Ok(())
+    }
+
+    fn members_now(&self) -> Vec<Member> {
+        self.0.members.borrow().as_ref().map(|meeting| meeting.members.clone()).unwrap_or_default()
     }
 
     fn line(&self) -> Option<Line> {

@@ -20,7 +20,7 @@ mod tests;
 pub use engine::{Engine, Verdict};
 pub use held::{Key, Loss, Sessions};
 pub use id::Id;
-pub use keeper::{Directory, Hold};
+pub use keeper::{Directory, Hold, Meeting};
 pub use settings::{EngineError, Kind, Settings};
 
 use crate::sid::Node;

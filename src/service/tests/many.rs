@@ -292,9 +292,10 @@ impl List {
         background.spawn_vital("the list of this test", async move {
             let keep = async {
                 loop {
+                    let begun = Instant::now();
                     let nodes: BTreeMap<_, _> =
                         list.look().into_iter().map(|(tag, address)| (tag, vec![address])).collect();
-                    keeper.publish(nodes);
+                    keeper.publish(nodes, begun);
                     sleep(Duration::from_millis(250)).await;
                     let _due = timeout(Duration::from_secs(2), keeper.wanted()).await;
                 }

@@ -282,7 +282,8 @@ fn leads_somewhere(page: &Path, text: &str, link: &str) -> bool {
     let text = if file.is_empty() { Ok(text.to_owned()) } else { fs::read_to_string(&path) };
     match text {
         Ok(text) => heading.is_empty() || text.lines().any(|line| anchor(line).as_deref() == Some(heading)),
-        Err(_) => heading.is_empty() && path.is_dir(),
+        // A folder, or a picture.
+        Err(_) => heading.is_empty() && path.exists(),
     }
 }
 

@@ -38,7 +38,6 @@ use crate::tally::Tally;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
 
-/// Returns the route of all sessions in these tests.
 /// Returns what the index has of a relayed session.
 fn relayed(budget: &Budget) -> RelayHandle {
     RelayHandle {
@@ -50,6 +49,7 @@ fn relayed(budget: &Budget) -> RelayHandle {
     }
 }
 
+/// Returns the route of all sessions in these tests.
 fn route() -> RouteId {
     RouteId::new(None, "/test/")
 }

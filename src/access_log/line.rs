@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
 
 /// The form of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,58 +151,40 @@ fn escape(text: &str, escapes: Escapes, out: &mut String) {
 }
 
 /// A time of the calendar, in UTC.
-struct Time {
-    year: u64,
-    month: usize,
-    day: u64,
-    second: u64,
-    millisecond: u32,
-}
+struct Time(OffsetDateTime);
 
 impl Time {
     fn of(now: SystemTime) -> Self {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The proleptic Gregorian calendar, in years that begin in March.
-        let days = since.as_secs() / DAY + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let from_march = (5 * day_of_year + 2) / 153;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-        Self {
-            year: era * 400 + year_of_era + u64::from(month <= 2),
-            month: usize::try_from(month).unwrap_or(1),
-            day: day_of_year - (153 * from_march + 2) / 5 + 1,
-            second: since.as_secs() % DAY,
-            millisecond: since.subsec_millis(),
-        }
+        Self(now.into())
     }
 
     /// As RFC 3339 has it.
     fn iso(&self) -> String {
-        let Self { year, month, day, millisecond, .. } = self;
+        let (year, month, day) = self.0.to_calendar_date();
+        let (month, millisecond) = (u8::from(month), self.0.millisecond());
         format!("{year}-{month:02}-{day:02}T{}.{millisecond:03}Z", self.clock())
     }
 
     /// As the common log format has it.
     fn common(&self) -> String {
-        let Self { year, month, day, .. } = self;
-        format!("{day:02}/{}/{year}:{} +0000", MONTHS[month - 1], self.clock())
+        let (year, month, day) = self.0.to_calendar_date();
+        let month = month.to_string();
+        format!("{day:02}/{}/{year}:{} +0000", &month[..3], self.clock())
     }
 
     fn clock(&self) -> String {
-        let second = self.second;
-        format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+        let (hour, minute, second) = self.0.to_hms();
+        format!("{hour:02}:{minute:02}:{second:02}")
     }
 }
 
-const DAY: u64 = 24 * 60 * 60;
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+
+    const DAY: u64 = 24 * 60 * 60;
 
     #[test]
     fn a_time_is_that_of_the_calendar() {

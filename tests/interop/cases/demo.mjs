@@ -3,9 +3,8 @@
 import net from 'node:net';
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
+import { clients, POLLING, WEBSOCKET } from '../lib/demo.mjs';
 
-const POLLING = 'Client A';
-const WEBSOCKET = 'Client B';
 /** How far the estimate of header bytes may be off. */
 const ESTIMATE = 0.1;
 
@@ -21,50 +20,12 @@ async function open(t, { origin = t.url, search = '' } = {}) {
     await page.goto('about:blank');
     await t.quiet(500, 'the goodbyes of a page that is left arrive behind it');
   });
-  const pane = (name) => page.getByRole('region', { name: `The wire of ${name}` });
-  const demo = {
-    page,
-    pane,
-    chat: page.getByRole('region', { name: 'Chat' }),
-    until: (name, state) => pane(name).locator('.state', { hasText: new RegExp(`^${state}$`) }).waitFor(),
-    press: (name) => page.getByRole('button', { name, exact: true }).click(),
-    /** Says something as a client, and waits until it is heard. */
-    async say(name, text) {
-      await demo.chat.getByLabel('As').selectOption(name.at(-1));
-      const input = demo.chat.getByLabel('What to say');
-      await input.fill(text);
-      await input.press('Enter');
-      await demo.heard(text);
-    },
-    heard: (text) => demo.chat.getByText(text).first().waitFor(),
-    /** A count of a client since the page was opened: its bytes, or its requests. */
-    count: async (name, of) => Number(await pane(name).getAttribute(`data-${of}`)),
-    reaches: (name, of, least) => t.eventually(async () => (await demo.count(name, of)) >= least, `${of} of ${name}: at least ${least}`),
-    /** Sends a burst. Returns what is said of each client's. */
-    async burst() {
-      const before = await demo.chat.getByText('came back').count();
-      await demo.press('Send a burst');
-      await t.eventually(async () => (await demo.chat.getByText('came back').count()) === before + 2, 'both bursts to end');
-      const said = (await demo.chat.getByText('came back').allTextContents()).slice(-2);
-      return said.map((text) => text.replace(/, in [\d.]+ m?s\.$/, ''));
-    },
-    /** What the counter says: how many were lost, and of how many. */
-    async tally() {
-      const [lost, sent] = await Promise.all(['#lost', '#sent'].map((id) => page.locator(id).textContent()));
-      return { lost: parseInt(lost, 10), sent: Number(/[\d,]+/.exec(sent)[0].replaceAll(',', '')) };
-    },
-    /** Turns a client on or off, by its chip. */
-    toggle: (chip) => page.getByRole('group', { name: 'Compare' }).getByRole('button', { name: chip }).click(),
-  };
-  const connected = async () => {
-    await demo.until(POLLING, 'polling');
-    await demo.until(WEBSOCKET, 'WebSocket');
-  };
-  await connected();
+  const demo = clients(t, page);
+  await demo.connected();
   // Not before: a page that is left during its handshake has no session yet to say goodbye to, and a drain waits for it.
   if (search) {
     await page.goto(`${origin}/${search}`);
-    await connected();
+    await demo.connected();
   }
   return demo;
 }

@@ -1,6 +1,7 @@
 // HTTP/2 by a browser, which has one connection for all of its tabs.
 
 import { launchBrowser } from '../lib/browser.mjs';
+import { clients, POLLING, WEBSOCKET } from '../lib/demo.mjs';
 import { configured, secured, suite } from '../lib/own.mjs';
 import { certificate } from '../lib/secure.mjs';
 
@@ -68,16 +69,9 @@ const cases = [
       const proxy = await secured(t);
       const [page] = await tabs(t, 1);
       await page.goto(`https://localhost:${proxy.port}/`);
-      const pane = (name) => page.getByRole('region', { name: `The ${name} client` });
-      for (const [name, state] of [['Polling', 'polling'], ['WebSocket', 'WebSocket']]) {
-        await pane(name).locator('.state', { hasText: new RegExp(`^${state}$`) }).waitFor();
-        const input = pane(name).getByLabel(`A message from the ${name} client`);
-        await input.fill(`said by ${name}`);
-        await input.press('Enter');
-        for (const other of ['Polling', 'WebSocket']) {
-          await pane(other).getByRole('log').getByText(`said by ${name}`).waitFor();
-        }
-      }
+      const demo = clients(t, page);
+      await demo.connected();
+      for (const name of [POLLING, WEBSOCKET]) await demo.say(name, `said by ${name}`);
       t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
     },
   },

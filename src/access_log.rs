@@ -61,8 +61,10 @@ pub struct Prepared(Option<Arc<Active>>);
 /// A session that has ended.
 #[derive(Debug)]
 pub struct SessionLine<'s> {
+    /// What operators call it.
+    pub session: String,
     /// Its route.
-    pub route: &'s str,
+    pub route: String,
     /// Its dialect, by the name in the configuration.
     pub dialect: &'s str,
     /// Its last transport.
@@ -104,10 +106,10 @@ impl AccessLog {
         self.0.load().as_ref().map(|active| active.writer.clone())
     }
 
-    /// Writes the line of a session.
-    pub fn session_ended(&self, session: &SessionLine<'_>) {
+    /// Writes the line of a session, if it is written.
+    pub fn session_ended<'s>(&self, session: impl FnOnce() -> SessionLine<'s>) {
         if let Some(active) = &*self.0.load() {
-            active.write(session, SystemTime::now());
+            active.write(&session(), SystemTime::now());
         }
     }
 }
@@ -131,7 +133,8 @@ impl Line for SessionLine<'_> {
 
     fn fields(&self, put: &mut dyn FnMut(&'static str, Value<'_>)) {
         let moved = [Direction::FromClient, Direction::ToClient].map(|direction| self.tally.moved(direction));
-        put("route", Value::Text(self.route));
+        put("session", Value::Text(&self.session));
+        put("route", Value::Text(&self.route));
         put("dialect", Value::Text(self.dialect));
         put("transport", Value::Text(self.transport.word()));
         put("upstream", Value::Text(self.upstream));

@@ -9,7 +9,8 @@ fn line(format: Format, dialect: &str) -> String {
     tally.count(Direction::FromClient, 1, 3);
     tally.count(Direction::ToClient, 2, 70);
     let session = SessionLine {
-        route: "/socket.io/",
+        session: "0123456789ab".into(),
+        route: "/socket.io/".into(),
         dialect,
         transport: Transport::WebSocket,
         upstream: "app",
@@ -25,7 +26,7 @@ fn line(format: Format, dialect: &str) -> String {
 async fn a_session_has_the_same_fields_in_each_form() {
     assert_eq!(
         line(Format::Text, "engine.io"),
-        "1970-01-01T00:00:01.500Z session client=2001:db8::7 route=/socket.io/ dialect=engine.io transport=websocket \
+        "1970-01-01T00:00:01.500Z session client=2001:db8::7 session=0123456789ab route=/socket.io/ dialect=engine.io transport=websocket \
          upstream=app seconds=0.000 messages_from_client=1 bytes_from_client=3 messages_to_client=2 \
          bytes_to_client=70 reason=client_closed\n"
     );
@@ -33,7 +34,8 @@ async fn a_session_has_the_same_fields_in_each_form() {
     assert_eq!(
         json,
         serde_json::json!({
-            "time": "1970-01-01T00:00:01.500Z", "kind": "session", "client": "2001:db8::7", "route": "/socket.io/",
+            "time": "1970-01-01T00:00:01.500Z", "kind": "session", "client": "2001:db8::7",
+            "session": "0123456789ab", "route": "/socket.io/",
             "dialect": "engine.io", "transport": "websocket", "upstream": "app", "seconds": 0.0,
             "messages_from_client": 1, "bytes_from_client": 3, "messages_to_client": 2, "bytes_to_client": 70,
             "reason": "client_closed",

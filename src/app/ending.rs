@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::process::{End, Process};
 use super::wiring::{Wiring, Work};
-use crate::bridge::{Entry, Registry};
+use crate::bridge::Registry;
 use crate::cluster::FINISH_TIMEOUT;
 use crate::drain::end_sessions;
 use crate::succession::notify_stopping;
@@ -78,7 +78,7 @@ impl Process {
         if !clean {
             report_cut(registry, work);
         }
-        registry.all().iter().for_each(Entry::log_cut);
+        registry.log_cut();
         self.endings.admin.end.cancel();
         helpers.stop.cancel();
         helpers.tracker.close();

@@ -195,6 +195,7 @@ impl Wiring {
             dialect: route.dialect,
             upstream: Arc::clone(upstream),
             access: self.access.clone(),
+            names: self.registry.names(),
         };
         let sessions = SessionRoute {
             id: route.id(),

@@ -12,6 +12,7 @@ use crate::budget::Holder;
 use crate::dialect::{Framing, Known};
 use crate::end::End;
 use crate::packet::Transport;
+use crate::sid::Sid;
 use crate::tally::Tally;
 
 /// A live session in the index.
@@ -72,11 +73,11 @@ impl Entry {
     }
 
     /// Logs the end of a session that is cut off with its process.
-    pub fn log_cut(&self) {
+    pub(super) fn log_cut(&self, sid: &Sid) {
         match self {
             Self::Bridge(bridge) => bridge.log_cut(),
             Self::Relay(relay) => {
-                log_end(None, relay.route.as_deref(), &relay.tally, Transport::WebSocket, End::Cut);
+                log_end(None, (relay.route.as_deref(), sid), &relay.tally, Transport::WebSocket, End::Cut);
             }
         }
     }

@@ -194,8 +194,8 @@ impl Bridge {
         let ended =
             self.turn(|driver| driver.ended.filter(|_| !std::mem::replace(&mut driver.is_logged, true)));
         if let Some((transport, end)) = ended {
-            let BridgeInfo { route, tally, .. } = &*self.info;
-            log_end(self.info.span_id(), route.as_deref(), tally, transport, end);
+            let BridgeInfo { route, sid, tally, .. } = &*self.info;
+            log_end(self.info.span_id(), (route.as_deref(), sid), tally, transport, end);
         }
     }
 

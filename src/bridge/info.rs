@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use super::name::Names;
 use super::owner::Owner;
 use crate::access_log::AccessLog;
 use crate::dialect::Framing;
@@ -59,6 +60,8 @@ pub struct RouteInfo {
     pub upstream: Arc<InUse>,
     /// Where the ends of its sessions are written.
     pub access: AccessLog,
+    /// What operators call its sessions.
+    pub names: Names,
 }
 
 impl BridgeInfo {

@@ -17,6 +17,7 @@ mod events;
 mod handle;
 mod info;
 mod key;
+mod name;
 mod newcomers;
 mod owner;
 mod parting;

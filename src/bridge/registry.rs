@@ -1,7 +1,6 @@
 //! Finds a session by its route and id, generates ids, and limits the number of sessions.
 
 use std::fmt;
-use std::hash::BuildHasher as _;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +18,7 @@ use super::entry::Entry;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use super::key::{Asked, Key};
+use super::name::{Name, Names};
 use super::newcomers::Newcomers;
 use crate::budget::Budget;
 use crate::directory::{self, Hold};
@@ -50,8 +50,8 @@ struct Index {
     newcomers: Newcomers,
     losses: Losses,
     budget: Budget,
-    /// Hashes a client's id for display, with a random key.
-    shown: std::hash::RandomState,
+    /// Hashes ids for display.
+    names: Names,
     /// The node that its own ids name.
     node: Option<Node>,
 }
@@ -95,7 +95,7 @@ impl Registry {
             newcomers: Newcomers::default(),
             losses: Losses::default(),
             budget,
-            shown: std::hash::RandomState::new(),
+            names: Names::default(),
         }))
     }
 
@@ -147,7 +147,7 @@ impl Registry {
     pub fn renew(&self, route: &RouteId, sid: &str) {
         let asked = Asked { route, sid };
         let Some(told) = self.0.ended.get(&asked) else { return };
-        let Some(sid) = Sid::of_client(sid, self.0.shown.hash_one(sid)) else { return };
+        let Some(sid) = Sid::of_client(sid, self.0.names.hash(sid)) else { return };
         let until = clock_now() + told.lasts;
         self.0.ended.insert(Key { route: route.clone(), sid }, Remembered { until, ..told });
     }
@@ -166,7 +166,7 @@ impl Registry {
 
     /// Reserves an id that a client chose; returns `None` if it is invalid or another session of the route has it.
     pub fn reserve_named(&self, route: &RouteId, name: &str) -> Option<Reservation> {
-        self.reserve(route, Sid::of_client(name, self.0.shown.hash_one(name))?)
+        self.reserve(route, Sid::of_client(name, self.0.names.hash(name))?)
     }
 
     /// Reserves an unguessable id. The proxy's own ids are generated only here.
@@ -205,10 +205,22 @@ impl Registry {
         self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
 
-    /// Returns every live session with the hash of its id under a key of this process.
-    pub(super) fn hashed(&self) -> impl Iterator<Item = (u64, Arc<Key>, Entry)> {
+    /// Returns what operators call its sessions.
+    pub fn names(&self) -> Names {
+        self.0.names.clone()
+    }
+
+    /// Returns every live session with its name.
+    pub(super) fn named(&self) -> impl Iterator<Item = (Name, Arc<Key>, Entry)> {
         let live = self.0.sessions.iter().filter_map(|(key, slot)| Some((key, slot?)));
-        live.map(|(key, entry)| (self.0.shown.hash_one((&key.route, &key.sid)), key, entry))
+        live.map(|(key, entry)| (self.0.names.of(&key.route, &key.sid), key, entry))
+    }
+
+    /// Logs the ends of all sessions, which are cut off with their process.
+    pub fn log_cut(&self) {
+        // Collected first: what is logged may leave the index.
+        let live: Vec<_> = self.named().collect();
+        live.iter().for_each(|(_, key, entry)| entry.log_cut(&key.sid));
     }
 
     /// Forgets how a session has ended.

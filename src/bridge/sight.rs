@@ -1,20 +1,16 @@
 //! A live session as its operator may see it.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::entry::Entry;
 use super::info::RouteInfo;
+use super::name::Name;
 use super::registry::Registry;
 use crate::meter::Direction;
 use crate::packet::Transport;
 use crate::route_id::RouteId;
 use crate::tally::Moved;
-
-/// A session's name for its operator: a hash of its id under a key of this process, so it opens nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Name(u64);
 
 /// A live session as its operator may see it.
 #[derive(Clone, Debug)]
@@ -43,20 +39,6 @@ pub struct Sight {
     pub to_client: Moved,
     /// What waits for its client. Nothing waits for a relayed one: its backend is not read.
     pub waiting: Moved,
-}
-
-impl Name {
-    /// Creates that of a session whose id has this hash.
-    pub(super) const fn of_hash(hash: u64) -> Self {
-        Self(hash >> (u64::BITS - 4 * DIGITS))
-    }
-}
-
-/// As hexadecimal digits.
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0width$x}", self.0, width = DIGITS as usize)
-    }
 }
 
 impl Sight {
@@ -88,15 +70,12 @@ impl Sight {
 impl Registry {
     /// Returns what an operator may see of every live session, in no particular order.
     pub fn sights(&self) -> impl Iterator<Item = Sight> {
-        self.hashed().map(|(hash, key, entry)| Sight::of(Name::of_hash(hash), &key.route, &entry))
+        self.named().map(|(name, key, entry)| Sight::of(name, &key.route, &entry))
     }
 
     /// Ends the session that an operator knows by this name. Returns whether there is one.
     pub fn end(&self, name: &str) -> bool {
-        let named = self.hashed().find(|(hash, ..)| Name::of_hash(*hash).to_string() == name);
+        let named = self.named().find(|(one, ..)| one.to_string() == name);
         named.inspect(|(.., entry)| entry.end()).is_some()
     }
 }
-
-/// Enough to tell a million sessions apart.
-const DIGITS: u32 = 12;

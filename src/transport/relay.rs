@@ -116,11 +116,12 @@ impl Relay {
         self.count();
         let RelayedSession { reservation, meter, handle, admission, .. } = self.session;
         handle.burden.leave();
+        let sid = reservation.sid().clone();
         // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
         meter.session_closed(Transport::WebSocket, end, handle.tally.age());
-        log_end(None, handle.route.as_deref(), &handle.tally, Transport::WebSocket, end);
+        log_end(None, (handle.route.as_deref(), &sid), &handle.tally, Transport::WebSocket, end);
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {

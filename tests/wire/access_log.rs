@@ -44,6 +44,16 @@ fn line(world: &World) -> Value {
     serde_json::from_str(&lines(world, 1)[0]).unwrap()
 }
 
+/// Returns what the admin listener calls the only session.
+#[track_caller]
+fn shown(world: &World) -> Value {
+    let listed: Value =
+        serde_json::from_str(Client::connect(world.target.admin).get("/api/sessions").text()).unwrap();
+    let id = listed["sessions"][0]["id"].clone();
+    assert!(id.as_str().is_some_and(|id| id.len() == 12), "{listed}");
+    id
+}
+
 /// Fails unless the line says this of its session.
 #[track_caller]
 fn assert_line(line: &Value, words: [&str; 3], counts: [u64; 4]) {
@@ -93,9 +103,12 @@ fn a_session_that_moves_to_a_websocket_is_one_line() {
     peer.send("again");
     socket.assert_text("4again");
     assert_eq!(read(world.target.folder(), "access.log"), "", "it has not ended");
+    let shown = shown(&world);
     socket.send_frame(&Frame::close(Some(1000)));
     peer.assert_closed();
-    assert_line(&line(&world), ["engine.io", "websocket", "client_closed"], [3, 13, 2, 9]);
+    let line = line(&world);
+    assert_line(&line, ["engine.io", "websocket", "client_closed"], [3, 13, 2, 9]);
+    assert_eq!(line["session"], shown);
     assert_nowhere(&world, &poller.sid);
 }
 
@@ -120,9 +133,11 @@ fn a_relayed_session_is_one_line() {
     let peer = world.accept();
     socket.send("4four");
     peer.assert_text("four");
+    let shown = shown(&world);
     socket.send_frame(&Frame::close(Some(1000)));
-    // The open packet is the backend's message, and a packet's type is part of what is relayed.
     let relayed = line(&world);
+    assert_eq!(relayed["session"], shown);
+    // The open packet is the backend's message, and a packet's type is part of what is relayed.
     let (back, opened) = (relayed["messages_to_client"].as_u64(), open.len() as u64);
     assert_eq!(back, Some(1));
     assert_line(&relayed, ["engine.io", "websocket", "client_closed"], [1, 5, 1, opened]);
@@ -197,7 +212,7 @@ fn a_file_that_was_rotated_is_opened_again_at_a_signal() {
     world.target.signal("USR1");
     eventually(|| folder.join("access.log").exists(), || world.target.log());
     end();
-    assert!(lines(&world, 1)[0].contains(" session client=127.0.0.1 route=/engine.io/ "));
+    assert!(lines(&world, 1)[0].contains(" session client=127.0.0.1 session="));
     assert_eq!(old().lines().count(), 2);
     assert_eq!(metrics::readyz(world.target.admin).status, 200);
 }

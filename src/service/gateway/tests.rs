@@ -54,6 +54,7 @@ fn before(
             dialect: "d",
             upstream: Arc::clone(&upstream),
             access: AccessLog::default(),
+            names: Registry::new(1).names(),
         }),
         settings: settings_of_route,
         upstream,

@@ -106,6 +106,7 @@ impl Site {
                 dialect: common.settings.dialect,
                 upstream: Arc::clone(&common.upstream),
                 access: crate::access_log::AccessLog::default(),
+                names: registry.names(),
             }),
             settings: Arc::clone(&common.settings),
             upstream: Arc::clone(&common.upstream),

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::frames::{self, TEXT};
@@ -50,7 +51,7 @@ async fn accept(stream: TcpStream, world: &World) -> Result<(), Broken> {
     let connection = session.connections.fetch_add(1, Ordering::Relaxed);
     let odds = World::odds(Hop::Backend, session.plan.kind);
     wire.cut_at(Hop::Backend, world.schedule.cut(Hop::Backend, session.id, connection, odds));
-    if session.backend() != End::Unborn {
+    if session.backend() != End::Unborn && !begins_again(&session).await {
         session.fault("a second session at the backend".to_owned());
         return Ok(());
     }
@@ -75,6 +76,18 @@ async fn accept(stream: TcpStream, world: &World) -> Result<(), Broken> {
     };
     session.backend_is(End::Told(told));
     Ok(())
+}
+
+/// Returns whether a session that the backend has had is begun again, which may be once its first connection has ended.
+async fn begins_again(session: &Session) -> bool {
+    let over = async {
+        while session.backend() == End::Open {
+            // The interval between two looks: its task may be about to see the end.
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = timeout(Duration::from_secs(5), over).await;
+    session.begins_again()
 }
 
 /// Answers the handshake; an Engine.IO server greets its client, too.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::sleep;
 
 use crate::configuration::routes;
-use crate::relay::lead_to;
+use crate::relay::{Cut, lead_to};
 use crate::schedule::{Hop, Odds, Schedule};
 use crate::world::World;
 
@@ -36,14 +36,18 @@ impl Proxies {
     pub(crate) async fn start(backend: SocketAddr, schedule: &Arc<Schedule>, patience: u64) -> (Self, World) {
         let folder = std::env::temp_dir().join(format!("polliwog-cuts-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let [a, b, demux] = [free(), free(), free()];
-        let [peer_a, peer_b] = [free(), free()];
-        let (publics, admins) = ([a, b, demux], vec![free(), free(), free()]);
+        let [a, b, demux, peer_a, peer_b, admin_a, admin_b, admin_demux] = free();
+        let (publics, admins) = ([a, b, demux], vec![admin_a, admin_b, admin_demux]);
         // Of a connection that many share, each cut concerns many.
         let odds = Odds { percent: 100, bits: 18 };
         let to = |target, hop, number| {
             let (cuts, counts) = (Arc::clone(schedule), Arc::clone(schedule));
-            let cut = move |connection| cuts.cut(hop, number, connection, odds);
+            // One in four lives long enough to resume: ten that die before it may take as long as sessions wait for one.
+            let least = |connection| if connection % 4 == 3 { 64 << 10 } else { 0 };
+            let cut = move |connection| {
+                let cut = cuts.cut(hop, number, connection, odds)?;
+                Some(Cut { after: cut.after.max(least(connection)), ..cut })
+            };
             lead_to(target, cut, move || counts.note(hop))
         };
         let (shared_a, shared_b) = (to(demux, Hop::Shared, 0).await, to(demux, Hop::Shared, 1).await);
@@ -175,8 +179,10 @@ pub(crate) struct Sample {
     pub(crate) tasks: u64,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+/// Returns addresses that are free. All are taken before any is given back, or one might come twice.
+fn free<const COUNT: usize>() -> [SocketAddr; COUNT] {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("it listens"))
 }
 
 const TOKEN: &str = "a-long-secret-of-all-nodes";

@@ -170,6 +170,23 @@ impl Session {
         self.state().backend.clone()
     }
 
+    /// Has the backend begin again with the session, if it may be asked for it twice. Returns whether it does.
+    ///
+    /// It may if a process has died between the backend's answer and the client: the proxy in front of a shared connection,
+    /// which has got no answer, asks again (`docs/mux.md`, "Resume"). The backend knows by then that its first connection has
+    /// ended, and the client knows of neither.
+    pub(crate) fn begins_again(&self) -> bool {
+        let has_died = self.plan.behind == Behind::Shared && self.is_disturbed.load(Ordering::Relaxed);
+        let mut state = self.state();
+        let is_known = self.begun.load(Ordering::Relaxed) || state.up.sent > 0 || state.down.received > 0;
+        let begins_again = has_died && !is_known && matches!(state.backend, End::Told(_));
+        if begins_again {
+            // What was sent to nobody is sent again.
+            (state.down, state.backend) = (Count::default(), End::Unborn);
+        }
+        begins_again
+    }
+
     pub(crate) fn note(&self, text: String) {
         self.state().notes.push(text);
     }
@@ -248,7 +265,7 @@ pub(crate) struct Missing {
 #[cfg(test)]
 mod tests {
     use super::{End, Session, Way};
-    use crate::plan::Plan;
+    use crate::plan::{Behind, Plan};
 
     /// Returns a session in which both sides have sent three messages, and which has ended for both.
     fn ended() -> (Session, Vec<String>) {
@@ -299,6 +316,28 @@ mod tests {
         let (session, _) = ended();
         session.client_is(End::Open);
         assert_eq!(fault(&session), "the client was not told of the end");
+    }
+
+    #[test]
+    fn a_backend_is_asked_twice_only_where_a_process_died_before_the_client_knew() {
+        let again = |behind, died: bool, begun: bool, told: bool| {
+            let id = (0..100).find(|id| Plan::new(1, *id).behind == behind).expect("one of them");
+            let session = Session::new(id, Plan::new(1, id));
+            session.backend_is(if told { End::Told("a test") } else { End::Open });
+            let _ = session.next(Way::Down, 3);
+            session.is_disturbed.store(died, super::Ordering::Relaxed);
+            if begun {
+                session.client_begins();
+            }
+            let again = session.begins_again();
+            assert_eq!(session.sent(Way::Down), if again { 0 } else { 3 });
+            again
+        };
+        assert!(again(Behind::Shared, true, false, true));
+        assert!(!again(Behind::Own, true, false, true), "only a shared connection resumes");
+        assert!(!again(Behind::Shared, false, false, true), "the proxy behind it knows what it was asked");
+        assert!(!again(Behind::Shared, true, true, true), "the client has its answer");
+        assert!(!again(Behind::Shared, true, false, false), "the first goes on");
     }
 
     #[test]

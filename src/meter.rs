@@ -111,7 +111,7 @@ impl Metrics {
 
     /// Returns the meter of what passes between this node and others.
     pub fn cluster(&self) -> ClusterMeter {
-        ClusterMeter::new(&self.0.nodes)
+        ClusterMeter::new(&self.0.nodes, self.0.budget.clone())
     }
 
     /// Returns the meter of the other processes of this host.

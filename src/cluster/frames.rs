@@ -49,6 +49,7 @@ impl Channel {
                 Some(Sent::End) => Frame::End(number).write(out),
                 None => {}
             }
+            request.count(&self.traffic);
             if request.sending.wants_more()
                 && let Some(writer) = request.writer.take()
             {
@@ -93,6 +94,7 @@ impl Channel {
                         Content::Pieces(Some(len)) => request.receiving.expect(*len),
                         Content::Nothing | Content::Whole(_) | Content::Pieces(None) => {}
                     }
+                    request.count(&self.traffic);
                     request.head = Some(head);
                     request.wake_reader();
                 }
@@ -100,6 +102,7 @@ impl Channel {
             (Frame::Body(number, bytes), _) => {
                 if let Some(request) = state.requests.get_mut(&number) {
                     request.receiving.push(bytes)?;
+                    request.count(&self.traffic);
                     request.wake_reader();
                 }
             }

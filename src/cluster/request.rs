@@ -4,7 +4,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 
+use crate::budget::Charge;
 use crate::duplex::Receipt;
+use crate::meter::Traffic;
 use crate::peer::{Frame, Head, Number, Receiving, Sending};
 
 /// A request as one of the two nodes sees it.
@@ -32,6 +34,8 @@ pub(super) struct Request {
     pub(super) writer: Option<Waker>,
     /// Who waits for the end of the request alone.
     pub(super) watcher: Option<Waker>,
+    /// Counts what waits of its bodies, once anything has.
+    charge: Option<Charge>,
 }
 
 /// What is done if the asker's way to the client of a stream ends.
@@ -68,6 +72,14 @@ impl Request {
     /// Returns whether the asker needs it no more.
     pub(super) const fn is_over(&self) -> bool {
         self.is_let_go && self.receiving.is_over()
+    }
+
+    /// Counts what waits of its bodies, after a change.
+    pub(super) fn count(&mut self, traffic: &Traffic) {
+        let held = usize::try_from(self.receiving.held() + self.sending.held()).unwrap_or(usize::MAX);
+        if held > 0 || self.charge.is_some() {
+            self.charge.get_or_insert_with(|| traffic.charge()).set(held);
+        }
     }
 
     pub(super) fn wake_reader(&mut self) {

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::sizes::Waits;
 use super::table::Nodes;
 use super::words::{Asked, PeerState, Side, Way};
+use crate::budget::{Budget, Charge};
 
 /// Counts for all other nodes together.
 #[derive(Clone, Debug)]
@@ -27,11 +28,12 @@ struct Counters {
     config_differs: Gauge,
 }
 
-/// Counts the bytes of connections between nodes.
+/// Counts the bytes of connections between nodes, and what waits on them.
 #[derive(Clone, Default, Debug)]
 pub struct Traffic {
     sent: Counter,
     received: Counter,
+    budget: Budget,
 }
 
 /// A WebSocket that leads through this node to another one.
@@ -47,7 +49,7 @@ pub struct OpenAsk {
 }
 
 impl ClusterMeter {
-    pub(super) fn new(families: &Nodes) -> Self {
+    pub(super) fn new(families: &Nodes, budget: Budget) -> Self {
         let role = |side: usize| ("role", Cow::Borrowed(Side::ALL[side].word()));
         let outcome = |asked: usize| ("outcome", Cow::Borrowed(Asked::ALL[asked].word()));
         let way = |way: usize| vec![("direction", Cow::Borrowed(Way::ALL[way].word()))];
@@ -58,7 +60,7 @@ impl ClusterMeter {
             open: from_fn(|i| families.asks_open.series(vec![role(i)])),
             tunnels: families.tunnels.clone(),
             peers: from_fn(|i| families.peers.series(state(i))),
-            traffic: Traffic { sent, received },
+            traffic: Traffic { sent, received, budget },
             ask_waits: families.ask_waits.clone(),
             config_differs: families.config_differs.clone(),
         }))
@@ -116,6 +118,11 @@ impl Drop for OpenTunnel {
 }
 
 impl Traffic {
+    /// Creates the charge of what waits of a request.
+    pub fn charge(&self) -> Charge {
+        self.budget.charge()
+    }
+
     /// Counts bytes to the other node.
     pub fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);

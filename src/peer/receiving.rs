@@ -91,6 +91,11 @@ impl Receiving {
         Some(self.told)
     }
 
+    /// Returns how many bytes have come and not gone on yet.
+    pub const fn held(&self) -> u64 {
+        self.came - self.took
+    }
+
     /// Returns whether all of it has come and was taken out of here.
     pub fn is_read(&self) -> bool {
         self.has_ended && self.pieces.is_empty()

@@ -151,6 +151,11 @@ impl<R> Sending<R> {
         Ok(self.receipts.drain(..settled).map(|(_, receipt)| receipt).collect())
     }
 
+    /// Returns how many bytes have not been sent yet, unless one who waits for a receipt counts them.
+    pub fn held(&self) -> u64 {
+        if self.receipts.is_empty() { self.added - self.sent } else { 0 }
+    }
+
     /// Returns whether the body was sent in full, and nothing waits for a `TOOK`.
     pub fn is_over(&self) -> bool {
         self.end == End::Sent && self.receipts.is_empty()

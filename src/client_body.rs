@@ -11,6 +11,8 @@ use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::duplex::Reader;
+
 /// The body of a request at this node.
 #[derive(Debug)]
 pub enum ClientBody {
@@ -22,7 +24,11 @@ pub enum ClientBody {
 
 /// What the connection knows of a body, dropped with it.
 #[derive(Debug)]
-pub struct Mark(Option<Unasked>);
+pub struct Mark {
+    unasked: Option<Unasked>,
+    /// Notes what is taken of what the connection has read ahead.
+    reader: Option<Reader>,
+}
 
 /// Whether a client waits for a 100 before it sends its body, and has not been asked for it: hyper asks once the body is
 /// read (RFC 9110, section 10.1.1).
@@ -43,8 +49,8 @@ impl Unasked {
 
 impl Mark {
     /// Creates the mark of a body.
-    pub const fn new(unasked: Option<Unasked>) -> Self {
-        Self(unasked)
+    pub const fn new(unasked: Option<Unasked>, reader: Option<Reader>) -> Self {
+        Self { unasked, reader }
     }
 }
 
@@ -71,7 +77,7 @@ impl ClientBody {
 
     fn unasked(&self) -> Option<&Unasked> {
         match self {
-            Self::Incoming(_, mark) => mark.as_ref()?.0.as_ref(),
+            Self::Incoming(_, mark) => mark.as_ref()?.unasked.as_ref(),
             Self::Whole(_) => None,
         }
     }
@@ -96,7 +102,15 @@ impl Body for ClientBody {
             unasked.0.store(false, Ordering::Relaxed);
         }
         match this {
-            Self::Incoming(body, _) => Pin::new(body).poll_frame(cx),
+            Self::Incoming(body, mark) => {
+                let polled = Pin::new(body).poll_frame(cx);
+                if let Some(reader) = mark.as_ref().and_then(|mark| mark.reader.as_ref())
+                    && let Poll::Ready(Some(Ok(frame))) = &polled
+                {
+                    reader.took(frame.data_ref().map_or(0, Bytes::len));
+                }
+                polled
+            }
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
         }

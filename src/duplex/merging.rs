@@ -16,6 +16,8 @@ pub(super) struct Merging {
     place: Place,
     /// How often something was whole that must come whole.
     wholes: u32,
+    /// How many bytes of bodies have come since that was asked.
+    data_len: usize,
 }
 
 /// What the last frame belongs to.
@@ -34,7 +36,14 @@ enum Place {
 impl Merging {
     /// Creates one for a connection that begins.
     pub(super) const fn new() -> Self {
-        Self { rest: PREFACE_LEN, header: [0; HEADER_LEN], header_len: 0, place: Place::Preface, wholes: 0 }
+        Self {
+            rest: PREFACE_LEN,
+            header: [0; HEADER_LEN],
+            header_len: 0,
+            place: Place::Preface,
+            wholes: 0,
+            data_len: 0,
+        }
     }
 
     /// Returns whether something has begun that must come whole: the preface with the first SETTINGS, a header section, or a
@@ -50,6 +59,11 @@ impl Merging {
     /// Returns how often that was whole; the count wraps around.
     pub(super) const fn wholes(&self) -> u32 {
         self.wholes
+    }
+
+    /// Returns how many bytes of bodies have come since the last call.
+    pub(super) fn take_data_len(&mut self) -> usize {
+        std::mem::take(&mut self.data_len)
     }
 
     /// Notes the header of the next frame.
@@ -76,6 +90,9 @@ impl Merging {
             let len = self.rest.min(read.len() - from);
             keep(read, &mut from, &mut to, len);
             self.rest -= len;
+            if self.place == Place::Data {
+                self.data_len += len;
+            }
             let left = read.len() - from;
             if left == 0 {
                 return to;
@@ -186,6 +203,22 @@ mod tests {
         let ended = [burst, frame(DATA, END_STREAM, 1, b""), frame(DATA, 0, 1, b"late")].concat();
         let expected = [frame(DATA, END_STREAM, 1, &payload), frame(DATA, 0, 1, b"late")].concat();
         assert_eq!(merged(&ended, []), expected);
+    }
+
+    #[test]
+    fn the_data_of_all_streams_are_counted() {
+        let frames = [
+            frame(DATA, 0, 1, b"one"),
+            frame(OTHER, 0, 3, b"headers"),
+            frame(DATA, 0, 3, b"three"),
+            frame(DATA, 0, 3, b"more"),
+        ];
+        let all = [&[b'P'; PREFACE_LEN][..], &frames.concat()].concat();
+        for len in 1..all.len() {
+            let mut merging = Merging::new();
+            all.clone().chunks_mut(len).for_each(|read| assert!(merging.merge(read) > 0));
+            assert_eq!((merging.take_data_len(), merging.take_data_len()), (12, 0), "by {len}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::merging::Merging;
-use super::{Duplex, Unflushed};
+use super::{Duplex, ReadAhead, Unflushed};
 
 /// A [`Duplex`] as a server hands it to hyper for HTTP/2, which reads all the time: unlike
 /// [`Tracked`](super::Tracked), it needs not look for the end by itself.
@@ -19,6 +19,7 @@ pub struct Settling {
     unflushed: Unflushed,
     merging: Merging,
     begun: Begun,
+    read_ahead: ReadAhead,
 }
 
 /// Since when something comes in that must come whole, such as a header section.
@@ -49,10 +50,11 @@ impl Begun {
 }
 
 impl Settling {
-    /// Creates one; `unflushed` follows what is written.
-    pub fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
+    /// Creates one; `unflushed` follows what is written, and `read_ahead` what is read of bodies.
+    pub fn new(duplex: Duplex, unflushed: Unflushed, read_ahead: ReadAhead) -> Self {
         let begun = BegunSince { since: Some(Instant::now()), wholes: 0 };
-        Self { duplex, unflushed, merging: Merging::new(), begun: Begun(Arc::new(Mutex::new(begun))) }
+        let begun = Begun(Arc::new(Mutex::new(begun)));
+        Self { duplex, unflushed, merging: Merging::new(), begun, read_ahead }
     }
 
     /// Returns what knows since when something comes in that must come whole.
@@ -69,6 +71,10 @@ impl AsyncRead for Settling {
         let len = this.merging.merge(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + len);
         this.begun.note(&this.merging);
+        let data_len = this.merging.take_data_len();
+        if data_len > 0 {
+            this.read_ahead.came(data_len);
+        }
         Poll::Ready(Ok(()))
     }
 }

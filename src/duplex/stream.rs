@@ -10,7 +10,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Carries, Duplex, Patience};
+use super::{Carries, Duplex, Patience, Reader};
 
 /// What a request that becomes a byte stream takes with it. On HTTP/1.1 its connection has all of it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct StreamTerms {
     pub patience: Patience,
     /// Held as long as there may be more to write: hyper does not tell the connection of its end.
     pub held: Arc<dyn Held>,
+    /// Notes what it takes of what its connection has read ahead.
+    pub reader: Arc<Reader>,
 }
 
 /// Whatever is told by its drop.
@@ -35,25 +37,25 @@ struct UpgradedStream {
     io: TokioIo<Upgraded>,
     #[expect(dead_code, reason = "held for its drop")]
     held: Arc<dyn Held>,
-}
-
-impl UpgradedStream {
-    fn new(upgraded: Upgraded, held: Arc<dyn Held>) -> Self {
-        Self { io: TokioIo::new(upgraded), held }
-    }
+    reader: Arc<Reader>,
 }
 
 impl Duplex {
     /// Makes a byte stream of a stream of an HTTP/2 connection.
     pub fn of_stream(upgraded: Upgraded, terms: StreamTerms) -> Self {
-        let stream: Box<dyn Carries> = Box::new(UpgradedStream::new(upgraded, terms.held));
-        Self::from(stream).with_patience(Some(terms.patience))
+        let StreamTerms { patience, held, reader } = terms;
+        let stream: Box<dyn Carries> = Box::new(UpgradedStream { io: TokioIo::new(upgraded), held, reader });
+        Self::from(stream).with_patience(Some(patience))
     }
 }
 
 impl AsyncRead for UpgradedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        this.reader.took(buf.filled().len() - before);
+        polled
     }
 }
 

@@ -191,7 +191,7 @@ impl<S: Serve> hyper::service::Service<http::Request<Incoming>> for Caller<S> {
         } else if state.answer.is_none() {
             if !request.body().is_end_stream() {
                 state.unasked = Unasked::of(request.headers());
-                let mark = Arc::new(Mark::new(state.unasked.clone()));
+                let mark = Arc::new(Mark::new(state.unasked.clone(), None));
                 state.body = Arc::downgrade(&mark);
                 request = request.map(|body| body.marked(mark));
             }

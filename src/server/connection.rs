@@ -18,6 +18,7 @@ use super::proxied::Proxies;
 use super::served::{self, Serving, note_end};
 use super::settings::{ListenerSettings, Settings};
 use crate::address::{RemoteAddress, TrustedProxy};
+use crate::budget::Charge;
 use crate::duplex::{Duplex, Socket, TlsStream};
 use crate::limited::{Limit, Limited};
 use crate::limits::Limits;
@@ -141,7 +142,8 @@ pub(super) async fn run<M, S>(
             served::begin(Arc::clone(&serving), Arc::clone(&connecting.http), io, info, open, ending);
         }
         Ok((io, info, Protocol::Http2)) => {
-            let mut http = http2(&connecting, Arc::clone(make), info, io, limited.clone());
+            let charge = connections.charge();
+            let mut http = http2(&connecting, Arc::clone(make), info, io, limited.clone(), charge);
             // Not needed any more, and a connection may stay open for days.
             drop(connecting);
             let ended = ending.around(&mut http, |http, stage| http.change(stage)).await;
@@ -171,7 +173,8 @@ pub(super) async fn refuse<M, S>(
             ending.around(&mut http, Http::change).await
         }
         Ok((io, info, Protocol::Http2)) => {
-            let mut http = http2(&connecting, make, info, io, limited.clone());
+            let charge = connections.charge();
+            let mut http = http2(&connecting, make, info, io, limited.clone(), charge);
             ending.around(&mut http, |http, stage| http.change(stage)).await
         }
         Err(error) => Some(Err(error)),
@@ -185,6 +188,7 @@ fn http2<M, S>(
     info: ConnectInfo,
     io: Duplex,
     limited: Limited,
+    charge: Charge,
 ) -> Box<Http2<M, S>>
 where
     M: Fn(ConnectInfo) -> S,
@@ -192,7 +196,7 @@ where
 {
     let is_proxy = info.peer.is_among(&connecting.trusted);
     let Http1Settings { waits, limits, .. } = &*connecting.http;
-    let mut http = Box::new(Http2::new(make, info, io, waits.idle_timeout, *limits, limited));
+    let mut http = Box::new(Http2::new(make, info, io, waits.idle_timeout, *limits, limited, charge));
     if is_proxy {
         http.share();
     }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
 use http::{Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::message::{self, Asked};
@@ -14,7 +15,7 @@ use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
-use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
+use crate::duplex::{Patience, RawHeaders, ReadAhead, Receipted as _, Unflushed};
 use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
@@ -27,6 +28,7 @@ pub(super) struct Calls<M> {
     info: ConnectInfo,
     starts: Starts,
     unflushed: Unflushed,
+    read_ahead: ReadAhead,
     limits: ConnectionLimits,
     limited: Limited,
 }
@@ -37,10 +39,11 @@ impl<M> Calls<M> {
         info: ConnectInfo,
         starts: Starts,
         unflushed: Unflushed,
+        read_ahead: ReadAhead,
         limits: ConnectionLimits,
         limited: Limited,
     ) -> Self {
-        Self { make, info, starts, unflushed, limits, limited }
+        Self { make, info, starts, unflushed, read_ahead, limits, limited }
     }
 }
 
@@ -59,10 +62,12 @@ where
         let progress = Progress::new(patience.clone(), self.starts.behind());
         self.starts.expect(Arc::clone(&progress));
         let mut request = request.map(ClientBody::from);
-        if let Some(unasked) = Unasked::of(request.headers()) {
-            request = request.map(|body| body.marked(Arc::new(Mark::new(Some(unasked)))));
+        if !request.body().is_end_stream() {
+            let mark = Mark::new(Unasked::of(request.headers()), Some(self.read_ahead.reader()));
+            request = request.map(|body| body.marked(Arc::new(mark)));
         }
-        let (request, asked) = message::read(request, || Progress::terms(&progress));
+        let terms = || Progress::terms(&progress, self.read_ahead.reader());
+        let (request, asked) = message::read(request, terms);
         if self.starts.count() >= self.limits.connection_requests {
             self.starts.note_last();
         }

@@ -26,7 +26,8 @@ use super::caller::{BoxError, Serve};
 use super::connect_info::ConnectInfo;
 use super::connection_limits::{ConnectionLimits, Exceeded};
 use super::ending::EndingStage;
-use crate::duplex::{Begun, Duplex, Settling, Unflushed};
+use crate::budget::Charge;
+use crate::duplex::{Begun, Duplex, ReadAhead, Settling, Unflushed};
 use crate::limited::{Limit, Limited};
 
 /// Serves HTTP/2 over one connection, until it ends.
@@ -58,7 +59,8 @@ where
     M: Fn(ConnectInfo) -> S,
     S: Serve,
 {
-    /// Creates the protocol of a connection. `make` makes a service for each of its requests.
+    /// Creates the protocol of a connection. `make` makes a service for each of its requests, `charge` counts what is read
+    /// ahead of them.
     pub(super) fn new(
         make: Arc<M>,
         info: ConnectInfo,
@@ -66,11 +68,13 @@ where
         idle_timeout: Duration,
         limits: ConnectionLimits,
         limited: Limited,
+        charge: Charge,
     ) -> Self {
         let (starts, unflushed) = (Starts::default(), Unflushed::default());
-        let io = Settling::new(duplex, unflushed.clone());
+        let read_ahead = ReadAhead::new(charge, WINDOW_LEN as usize);
+        let io = Settling::new(duplex, unflushed.clone(), read_ahead.clone());
         let begun = io.begun();
-        let calls = Calls::new(make, info, starts.clone(), unflushed, limits, limited);
+        let calls = Calls::new(make, info, starts.clone(), unflushed, read_ahead, limits, limited);
         let builder = builder(starts.clone(), limits.header_max);
         let connection = Box::new(builder.serve_connection(TokioIo::new(io), calls));
         let streams = Streams::new(starts);

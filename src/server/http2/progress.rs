@@ -13,7 +13,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::duplex::{Patience, StreamTerms};
+use crate::duplex::{Patience, Reader, StreamTerms};
 
 /// How a client takes one response.
 #[derive(Debug)]
@@ -95,8 +95,9 @@ impl Progress {
     }
 
     /// Returns the terms of the byte stream that the request may become.
-    pub(super) fn terms(progress: &Arc<Self>) -> StreamTerms {
-        StreamTerms { patience: progress.patience.clone(), held: Arc::new(Held(Arc::clone(progress))) }
+    pub(super) fn terms(progress: &Arc<Self>, reader: Reader) -> StreamTerms {
+        let held = Arc::new(Held(Arc::clone(progress)));
+        StreamTerms { patience: progress.patience.clone(), held, reader: Arc::new(reader) }
     }
 
     /// Notes that the request has become a byte stream.

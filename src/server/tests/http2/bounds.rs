@@ -98,3 +98,52 @@ async fn a_client_is_told_that_a_connection_has_had_enough_requests_or_time() {
         assert!(frames.ends().await);
     }
 }
+
+/// Waits until this many bytes are counted of all buffers.
+async fn counts(server: &Running, bytes: usize) {
+    let line = format!("polliwog_buffers_bytes {bytes}\n");
+    let counted = async {
+        while !server.metrics.render().contains(&line) {
+            // The interval between two looks: no event shows that a frame was read.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, counted).await.is_ok(), "not {bytes}: {}", server.metrics.render());
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_of_a_request_counts_until_it_takes_it_or_is_over() {
+    let go = Arc::new(Notify::new());
+    let reads = Arc::clone(&go);
+    let server = Running::start(h2c(), move |request: Request| {
+        let reads = Arc::clone(&reads);
+        async move {
+            reads.notified().await;
+            if request.uri().path() == "/read" {
+                request.into_body().collect().await?;
+            }
+            Ok::<_, hyper::Error>(Response::new(Full::from("answered")))
+        }
+    });
+    let mut frames = Frames::connect(&server, &[]).await;
+    for (stream, path) in [(1, "/read"), (3, "/refuse"), (5, "/read")] {
+        frames.write(Kind::HEADERS, END_HEADERS, stream, &request("POST", path, "x")).await;
+        for _ in 0..4 {
+            frames.write(Kind::DATA, 0, stream, &[7; 10_000]).await;
+        }
+        counts(&server, 40_000).await;
+        go.notify_one();
+        if path == "/read" {
+            counts(&server, 0).await;
+            frames.write(Kind::DATA, END_STREAM, stream, b"the end").await;
+        }
+        assert_eq!(frames.body(stream).await, b"answered");
+        counts(&server, 0).await;
+    }
+    // What has come when the connection ends.
+    frames.write(Kind::HEADERS, END_HEADERS, 7, &request("POST", "/", "x")).await;
+    frames.write(Kind::DATA, 0, 7, &[7; 10_000]).await;
+    counts(&server, 10_000).await;
+    drop(frames);
+    counts(&server, 0).await;
+}

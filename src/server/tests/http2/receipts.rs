@@ -40,6 +40,7 @@ async fn serve(carrier: Carrier, len: usize, window: u32) -> (Frames<Carried>, A
         PATIENCE,
         ConnectionLimits::default(),
         Limited::default(),
+        crate::budget::Budget::default().charge(),
     ));
     (Frames::begin(client, &[(INITIAL_WINDOW, window)]).await, spy)
 }

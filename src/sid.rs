@@ -47,6 +47,14 @@ impl Sid {
         (fits && is_plain(node)).then_some(Node { tag: Tag(*tag), generation: *generation })
     }
 
+    /// Returns whether an id may name another node than this one: a quick look, which takes more for one than [`node`](Self::node).
+    pub fn may_name_another(text: &str, me: Node) -> bool {
+        let Some(([version, named @ ..], _)) = text.as_bytes().split_first_chunk::<7>() else { return false };
+        let [tag @ .., first, second] = named;
+        let is_me = *tag == me.tag.0 && [*first, *second] == me.generation;
+        text.len() == NODES_LEN && char::from(*version) == NODES_VERSION && !is_me
+    }
+
     /// Parses an id that a backend made.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=LEN_MAX).contains(&text.len());
@@ -250,6 +258,12 @@ mod tests {
         assert_eq!(Sid::node(sid.as_str()), Some(node));
         assert_eq!(Sid::parse(sid.as_str()).as_ref(), Some(&sid));
         assert_eq!(sid.short().to_string(), "______");
+        let others =
+            [Tag::of_name("b"), Tag::of_name("c")].map(|tag| Node::from_random(tag.unwrap(), [4, 200]));
+        assert!(others.iter().all(|&me| Sid::may_name_another(sid.as_str(), me)));
+        for text in [sid.as_str(), "", "2", "1c---DI____________________", "2c---DI___________________"] {
+            assert!(!Sid::may_name_another(text, node), "{text}");
+        }
         for text in [
             "",
             "2",

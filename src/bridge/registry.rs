@@ -46,6 +46,8 @@ struct Index {
     ended: Cache<Key, Remembered, RandomState>,
     /// Whether there was ever one. Most dialects have none, and a look costs each request for another node's session.
     has_remembered: AtomicBool,
+    /// Whether there was ever an id that may name another node, which only a backend or a client has made.
+    has_others: AtomicBool,
     places: Places,
     newcomers: Newcomers,
     losses: Losses,
@@ -91,6 +93,7 @@ impl Registry {
                 .expire_after(EndingExpiry)
                 .build_with_hasher(RandomState::default()),
             has_remembered: AtomicBool::new(false),
+            has_others: AtomicBool::new(false),
             places: Places::new(sessions_max),
             newcomers: Newcomers::default(),
             losses: Losses::default(),
@@ -128,11 +131,19 @@ impl Registry {
     /// Returns where the session with this id is, on this route.
     pub fn find(&self, route: &RouteId, sid: &str) -> Located {
         let asked = Asked { route, sid };
+        // Here most requests for another node's session end, which a look would cost as much as its own.
+        if self.names_another(sid) && !self.0.has_others.load(Ordering::Relaxed) {
+            return Located::Nowhere;
+        }
         match self.0.sessions.get(&asked) {
             Some(Some(entry)) => Located::Here(entry),
             Some(None) => Located::Opening,
             None => self.remember(&asked).map_or(Located::Nowhere, Located::Gone),
         }
+    }
+
+    fn names_another(&self, sid: &str) -> bool {
+        self.0.node.is_some_and(|me| Sid::may_name_another(sid, me))
     }
 
     /// Returns how the session with this id ended, if it has and is still remembered.
@@ -154,6 +165,9 @@ impl Registry {
 
     /// Reserves an id that was generated elsewhere; returns `None` if another session of the route has it.
     pub fn reserve(&self, route: &RouteId, sid: Sid) -> Option<Reservation> {
+        if self.names_another(sid.as_str()) {
+            self.0.has_others.store(true, Ordering::Relaxed);
+        }
         let key = Key { route: route.clone(), sid };
         // `or_insert` does not work here: of several concurrent callers, more than one may see its value as fresh.
         let held = self.0.sessions.entry_by_ref(&key).and_compute_with(|held| match held {

@@ -1,5 +1,6 @@
 //! The requests on one connection between two nodes, which their tasks and the connection's [pump](super::pump) share.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,19 +81,21 @@ impl Channel {
         if state.is_over {
             return None;
         }
+        let State { requests, next, control, pump, .. } = &mut *state;
         // Numbers come again on a busy connection, and a stream of an early one may still be there.
-        while state.requests.contains_key(&state.next) {
-            state.next = state.next.following();
-        }
-        let number = state.next;
-        state.next = number.following();
-        write(&mut state.control, number);
-        let mut request = Request::default();
+        let (number, entry) = loop {
+            let number = *next;
+            *next = number.following();
+            if let Entry::Vacant(entry) = requests.entry(number) {
+                break (number, entry);
+            }
+        };
+        write(control, number);
+        let request = entry.insert(Request::default());
         if let Some(len) = pieces {
             request.sending.expect(len);
         }
-        state.requests.insert(number, request);
-        state.pump.wake_by_ref();
+        pump.wake_by_ref();
         Some(number)
     }
 

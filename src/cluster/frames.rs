@@ -1,5 +1,6 @@
 //! What the [pump](super::pump) does with a channel: frames come in, and go out.
 
+use std::collections::hash_map::Entry;
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
@@ -78,12 +79,12 @@ impl Channel {
         let mut let_go = None;
         match (frame, self.side) {
             (Frame::Ask(number, ask), Side::Owner) => {
-                let mut request = Request::default();
+                let Entry::Vacant(entry) = state.requests.entry(number) else {
+                    return Err(Violation("two requests of one number"));
+                };
+                let request = entry.insert(Request::default());
                 if let Content::Pieces(Some(len)) = ask.content {
                     request.receiving.expect(len);
-                }
-                if state.requests.insert(number, request).is_some() {
-                    return Err(Violation("two requests of one number"));
                 }
                 return Ok(Some((number, ask)));
             }

@@ -19,7 +19,7 @@ use super::secured::Secured;
 use super::sight::Sight;
 use crate::background::Background;
 use crate::meter::{ClusterMeter, SuccessionMeter};
-use crate::sid::{Node, Sid};
+use crate::sid::Node;
 use crate::succession::{node_of, socket};
 
 /// The other processes of a [folder](crate::succession::Folder). By default there is no folder.
@@ -65,8 +65,7 @@ impl Kin {
     }
 
     /// Returns the process that an id names, if it is another one.
-    pub fn owner_of(&self, sid: &str) -> Option<Owner> {
-        let node = Sid::node(sid)?;
+    pub fn owner_of(&self, node: Node) -> Option<Owner> {
         Some(Owner { node, peer: Some(self.find(node)?) })
     }
 

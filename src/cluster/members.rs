@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::sight::Sight;
 use crate::background::Background;
 use crate::meter::{ClusterMeter, PeerState};
-use crate::sid::{Node, Sid, Tag};
+use crate::sid::{Node, Tag};
 
 /// The nodes, as this one sees them.
 #[derive(Debug)]
@@ -253,8 +253,7 @@ impl Cluster {
     }
 
     /// Returns the node that an id names, if it is another one that may exist.
-    pub fn owner_of(&self, sid: &str) -> Option<Owner> {
-        let node = Sid::node(sid)?;
+    pub fn owner_of(&self, node: Node) -> Option<Owner> {
         let (peer, is_listed) = {
             let members = self.members.borrow();
             (members.find(node), members.nodes.contains_key(&node.tag))
@@ -264,7 +263,7 @@ impl Cluster {
             return Some(Owner { node, peer });
         }
         let may_exist = || is_listed || !self.roster.is_fixed() && node.tag != self.me().node.tag;
-        self.kin.owner_of(sid).or_else(|| may_exist().then_some(Owner { node, peer: None }))
+        self.kin.owner_of(node).or_else(|| may_exist().then_some(Owner { node, peer: None }))
     }
 
     /// Returns the processes before and after this one.

@@ -210,9 +210,10 @@ impl Peer {
         prepared: &Prepared,
         whole: Option<&Bytes>,
     ) -> Result<Question, Option<Unreached>> {
-        let Some(channel) = self.channel() else { return Err(self.known_failure(Some(node))) };
         // Another start of the node knows best whether it has taken over from the one that the id names.
-        let question = Question::ask(&channel, prepared, whole).ok_or(None)?;
+        let channel = self.lock().channel.clone();
+        let asked = channel.and_then(|channel| Question::ask(&channel, prepared, whole));
+        let question = asked.ok_or_else(|| self.known_failure(Some(node)))?;
         self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(question)
     }

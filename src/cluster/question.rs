@@ -1,5 +1,6 @@
 //! A request at the node that asks.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -95,11 +96,14 @@ impl Prepared {
         let lines = head.headers.iter().map(Line::from).filter(|line| line.crosses(known.upgrades));
         let lines = lines.chain(asker.map(|asker| Line::from((&ASKER, asker))));
         let lines = lines.chain(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
-        let mut frame = BytesMut::with_capacity(USUAL_LEN);
         let (method, target) = (&head.method, target.as_bytes());
-        write_ask(&mut frame, Number(0), method, target, lines, client, known, content)?;
-        // It is kept for as long as the request waits.
-        let frame = Box::from(&frame[..]);
+        let known = Known { names_listener: came_in.is_some(), ..known };
+        let frame = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            write_ask(scratch, Number(0), method, target, lines, client, known, content)?;
+            // It is kept for as long as the request waits.
+            Ok(Box::from(&scratch[..]))
+        })?;
         let len = if let Content::Pieces(len) = content { *len } else { None };
         Ok(Self { frame, len })
     }
@@ -210,8 +214,11 @@ pub fn remote(address: Address) -> RemoteAddress {
 
 /// What stands for a client by a Unix socket: nobody connects from there.
 const NO_IP: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
-/// Most headers are not longer.
-const USUAL_LEN: usize = 512;
+
+thread_local! {
+    /// Where a header is written whose length is not known before.
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
+}
 
 /// Which node has begun a search that a process of its host passes on. A client's header of this name does not cross.
 pub static ASKER: HeaderName = HeaderName::from_static("polliwog-asker");

@@ -40,6 +40,13 @@ impl Content {
         }
     }
 
+    /// Has what is here of the body kept for long.
+    pub(super) fn keep(&mut self) {
+        if let Self::Whole(bytes) | Self::Awaited(bytes) = self {
+            *bytes = kept(std::mem::take(bytes));
+        }
+    }
+
     /// Takes it from the frame of a header, of which the header is left.
     pub(super) fn split_off(payload: &mut Bytes) -> Result<Self, Malformed> {
         if payload.len() < LEN {
@@ -59,6 +66,11 @@ impl Content {
             _ => return Err(Malformed("not a body")),
         })
     }
+}
+
+/// Returns bytes that may be kept for long. Few of them are copied: they would keep the whole buffer alive that they are a part of.
+pub(super) fn kept(bytes: Bytes) -> Bytes {
+    if bytes.len() <= COPIED_LEN_MAX { Bytes::copy_from_slice(&bytes) } else { bytes }
 }
 
 impl Number {
@@ -88,6 +100,7 @@ fn be_content(frame: &mut [u8], kind: u8, len: u64) {
     content.put_u64(len);
 }
 
+const COPIED_LEN_MAX: usize = 2 << 10;
 /// The length of what is said of it.
 pub(super) const LEN: usize = 9;
 

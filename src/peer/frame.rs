@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-use super::content::Content;
+use super::content::kept;
 use super::head::{self, Ask, Head};
 use super::lines::Lines;
 use super::prefix::{
@@ -104,16 +104,17 @@ impl Frame {
             if payload.len() == len { Ok(()) } else { Err(Malformed("a frame of the wrong length")) }
         };
         Ok(match verb {
-            // It is read and dropped before more is read into the buffer that it is a part of.
+            // But for its body, it is read and dropped before more is read into the buffer that it is a part of.
             ASK => {
                 let mut ask = head::read_ask(payload.freeze(), lines)?;
-                // Its body may wait for longer.
-                if let Content::Whole(bytes) = &mut ask.content {
-                    *bytes = kept(std::mem::take(bytes));
-                }
+                ask.content.keep();
                 Self::Ask(number, Box::new(ask))
             }
-            HEAD => Self::Head(number, Box::new(head::read_head(kept(payload.freeze()), lines)?)),
+            HEAD => {
+                let mut head = head::read_head(payload.freeze(), lines)?;
+                head.content.keep();
+                Self::Head(number, Box::new(head))
+            }
             BODY => Self::Body(number, kept(payload.freeze())),
             TOOK => {
                 of_len(8)?;
@@ -139,11 +140,5 @@ impl Frame {
     }
 }
 
-/// Returns bytes that may be kept for long. Few of them are copied: they would keep the whole buffer alive.
-fn kept(bytes: Bytes) -> Bytes {
-    if bytes.len() <= COPIED_LEN_MAX { Bytes::copy_from_slice(&bytes) } else { bytes }
-}
-
 /// A longer body comes in several frames.
 const PAYLOAD_LEN_MAX: usize = 64 << 10;
-const COPIED_LEN_MAX: usize = 2 << 10;

@@ -3,7 +3,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::content::{self, Content};
+use super::content::{self, Content, kept};
 use super::lines::{Lines, long, short, take};
 use super::names::{self, SPELLED};
 use super::prefix::{ASK, HEAD, Malformed, Number, PREFIX_LEN, frame};
@@ -55,6 +55,7 @@ pub struct Address {
 }
 
 /// What is known of a request besides its header.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Known {
     /// How long its header was.
@@ -65,6 +66,8 @@ pub struct Known {
     pub secure: bool,
     /// It is not passed on: the asker only looks for the session that it is for.
     pub is_search: bool,
+    /// One of its header lines names the listener at which its client came in.
+    pub names_listener: bool,
 }
 
 /// A header is longer than a frame for headers may be.
@@ -193,26 +196,30 @@ pub(super) fn read_ask(mut payload: Bytes, lines: &mut Lines) -> Result<Ask, Mal
     Ok(Ask { method, target, headers, client, known, content })
 }
 
-/// Its values and its body are parts of `payload`.
+/// Its body is a part of `payload`. Its values may be kept for long.
 pub(super) fn read_head(mut payload: Bytes, lines: &mut Lines) -> Result<Head, Malformed> {
     let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
     let status = StatusCode::from_u16(take(from, 2)?.get_u16()).map_err(|_| Malformed("not a status"))?;
-    Ok(Head { status, headers: lines.read(from, &payload)?, content })
+    if let Some(headers) = lines.find(from) {
+        return Ok(Head { status, headers, content });
+    }
+    let rest = kept(payload.slice_ref(from));
+    Ok(Head { status, headers: lines.read(&mut &rest[..], &rest)?, content })
 }
 
 impl Known {
     const fn flags(self) -> u8 {
-        let Self { head_len: _, upgrades, secure, is_search } = self;
-        upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2
+        let Self { head_len: _, upgrades, secure, is_search, names_listener } = self;
+        upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2 | (names_listener as u8) << 3
     }
 
     fn of_flags(flags: u8) -> Result<Self, Malformed> {
-        if flags > 7 {
+        if flags > 15 {
             return Err(Malformed("unknown flags"));
         }
         let is = |bit| flags & bit != 0;
-        Ok(Self { head_len: 0, upgrades: is(1), secure: is(2), is_search: is(4) })
+        Ok(Self { head_len: 0, upgrades: is(1), secure: is(2), is_search: is(4), names_listener: is(8) })
     }
 }
 

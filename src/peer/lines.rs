@@ -24,12 +24,18 @@ struct Known {
 }
 
 impl Lines {
+    /// Returns lines that have come before.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<HeaderMap> {
+        let known = self.known.iter_mut().find(|known| *known.bytes == *bytes)?;
+        known.holds = HOLDS;
+        Some(known.headers.clone())
+    }
+
     /// Reads the lines that `from` consists of, which is a part of `payload`.
     pub(super) fn read(&mut self, from: &mut &[u8], payload: &Bytes) -> Result<HeaderMap, Malformed> {
         let bytes = *from;
-        if let Some(known) = self.known.iter_mut().find(|known| *known.bytes == *bytes) {
-            known.holds = HOLDS;
-            return Ok(known.headers.clone());
+        if let Some(headers) = self.find(bytes) {
+            return Ok(headers);
         }
         let (headers, is_common) = read(from, payload)?;
         if is_common && bytes.len() <= KEPT_LEN_MAX && self.has_room() {

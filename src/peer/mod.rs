@@ -37,6 +37,7 @@ mod head;
 mod lines;
 mod names;
 mod prefix;
+mod queue;
 mod receiving;
 mod sending;
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! A body at the side that receives it.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 
+use super::queue::Queue;
 use super::window::{Violation, WINDOW};
 
 /// The pieces of one body that have come, until they are taken, and how many bytes the other side was told of.
 #[derive(Default, Debug)]
 pub struct Receiving {
-    pieces: VecDeque<Bytes>,
+    pieces: Queue<Bytes>,
     came: u64,
     took: u64,
     told: u64,

@@ -1,9 +1,8 @@
 //! A body at the side that sends it.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 
+use super::queue::Queue;
 use super::window::{PIECE_LEN_MAX, Violation, WINDOW};
 
 /// The pieces of one body, from the moment when they are added until the other side took them. A piece may have a receipt
@@ -11,9 +10,9 @@ use super::window::{PIECE_LEN_MAX, Violation, WINDOW};
 #[derive(Debug)]
 pub struct Sending<R> {
     /// What has not been sent.
-    pieces: VecDeque<Bytes>,
+    pieces: Queue<Bytes>,
     /// Where each piece with a receipt ends.
-    receipts: VecDeque<(u64, R)>,
+    receipts: Queue<(u64, R)>,
     added: u64,
     sent: u64,
     took: u64,
@@ -45,8 +44,8 @@ enum End {
 impl<R> Default for Sending<R> {
     fn default() -> Self {
         Self {
-            pieces: VecDeque::new(),
-            receipts: VecDeque::new(),
+            pieces: Queue::default(),
+            receipts: Queue::default(),
             added: 0,
             sent: 0,
             took: 0,
@@ -83,7 +82,9 @@ impl<R> Sending<R> {
         if self.added == self.took {
             return receipt;
         }
-        self.receipts.extend(receipt.map(|receipt| (self.added, receipt)));
+        if let Some(receipt) = receipt {
+            self.receipts.push_back((self.added, receipt));
+        }
         None
     }
 
@@ -147,8 +148,7 @@ impl<R> Sending<R> {
             return Err(Violation("a TOOK that cannot be"));
         }
         self.took = count;
-        let settled = self.receipts.iter().take_while(|(end, _)| *end <= count).count();
-        Ok(self.receipts.drain(..settled).map(|(_, receipt)| receipt).collect())
+        Ok(self.receipts.drain_while(|(end, _)| *end <= count).map(|(_, receipt)| receipt).collect())
     }
 
     /// Returns how many bytes have not been sent yet, unless one who waits for a receipt counts them.

@@ -22,12 +22,13 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let known = (any::<[bool; 3]>(), any::<u32>());
-    let known = known.prop_map(|([upgrades, secure, is_search], head_len)| Known {
+    let known = (any::<[bool; 4]>(), any::<u32>());
+    let known = known.prop_map(|([upgrades, secure, is_search, names_listener], head_len)| Known {
         head_len,
         upgrades,
         secure,
         is_search,
+        names_listener,
     });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];

@@ -19,6 +19,7 @@ use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Cluster, Owner, PeerStream, Prepared, Question, Unreached};
 use crate::peer::{Content, Head, Known};
+use crate::sid::Node;
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
 
@@ -43,11 +44,11 @@ pub(super) struct Asking {
     pub(super) client: Client,
     pub(super) origin: Asked,
     pub(super) cors: Arc<CorsLayer>,
-    pub(super) tasks: Tasks,
+    pub(super) tasks: Arc<Tasks>,
 }
 
-/// Where what outlives the request runs.
-#[derive(Clone)]
+/// Where what outlives a route's requests runs.
+#[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) tracker: TaskTracker,
     draining: CancellationToken,
@@ -61,14 +62,19 @@ impl Tasks {
 }
 
 impl Foreign {
-    /// Returns the node to ask about this id, which this node does not know.
+    /// Returns the node to ask about an id that this node does not know, and that names `node`.
     ///
     /// # Errors
     /// The response, `unknown`: the id names nobody else, or somebody else asks, whose requests are not passed on again.
-    pub(super) fn find(route: &SessionRoute, sid: &str, hop: Hop, unknown: Unknown) -> Result<Self, Unknown> {
+    pub(super) fn find(
+        route: &SessionRoute,
+        node: Node,
+        hop: Hop,
+        unknown: Unknown,
+    ) -> Result<Self, Unknown> {
         let owner = |cluster: &Cluster| match hop {
-            Hop::Direct => cluster.owner_of(sid),
-            Hop::Peer => cluster.kin().owner_of(sid),
+            Hop::Direct => cluster.owner_of(node),
+            Hop::Peer => cluster.kin().owner_of(node),
             Hop::Kin => None,
         };
         match route.cluster.as_ref().and_then(|cluster| Some((cluster, owner(cluster)?))) {
@@ -115,7 +121,7 @@ impl Foreign {
 /// Returns what another node is told of a request.
 pub(super) fn known(head_len: usize, client: &Client, ask: Option<&WebSocketAsk>) -> Known {
     let head_len = u32::try_from(head_len).unwrap_or(u32::MAX);
-    Known { head_len, upgrades: ask.is_some(), secure: client.secure, is_search: false }
+    Known { head_len, upgrades: ask.is_some(), secure: client.secure, ..Known::default() }
 }
 
 /// Returns the response of the other node.

@@ -44,6 +44,7 @@ pub struct Gateway {
     dialect: Arc<dyn Dialect>,
     pub(super) route: SessionRoute,
     cors: Arc<CorsLayer>,
+    tasks: Arc<Tasks>,
 }
 
 impl Gateway {
@@ -56,7 +57,8 @@ impl Gateway {
             (false, false) => DefaultRule::Backend,
         };
         let cors = Arc::new(CorsLayer::new(&settings.cors, default_rule, settings.response_headers.clone()));
-        Self { dialect, route, cors }
+        let tasks = Arc::new(Tasks::of(&route));
+        Self { dialect, route, cors, tasks }
     }
 
     /// Serves one request.
@@ -106,7 +108,7 @@ impl Gateway {
             // The other node counts it as what it is.
             Err(Elsewhere::Passed(passed)) => {
                 let client = self.route.located(&head.headers, &connection.client);
-                let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
+                let (cors, tasks) = (Arc::clone(&self.cors), Arc::clone(&self.tasks));
                 let head_len = head_len(&head, connection);
                 return passed.serve(Asking { head, head_len, body, ask, client, origin, cors, tasks });
             }

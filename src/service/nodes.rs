@@ -124,7 +124,7 @@ impl Nodes {
         // What belongs to a client's connection, and matters to none of these requests.
         let nobody = Client { peer: RemoteAddress::Unix, secure: false, subject: None };
         let patience = Patience::new(self.0.silence_timeout);
-        let shared =
+        let mut shared =
             Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
         let Self(settings, _) = &self;
         tracing::debug!(%node, "a node has connected");
@@ -138,17 +138,17 @@ impl Nodes {
             if let Some(asker) = &asker {
                 asker.count_answered();
             }
-            self.begin(node, *ask, inquiry, body, &shared);
+            self.begin(node, *ask, inquiry, body, &mut shared);
         };
         let entrance = settings.cluster.entrance(node);
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
         entrance.run(stream, silence, sessions, leaving, settings.stop.clone(), begin).await;
     }
 
-    /// Begins to serve a request of a node as one of a client of this node.
-    fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
+    /// Begins to serve a request of a node as one of a client of this node, whose connection `connection` becomes.
+    fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, connection: &mut Connection) {
         let Ask { method, target, mut headers, client, known, content: _ } = ask;
-        let listener = headers.remove(&CAME_IN);
+        let listener = known.names_listener.then(|| headers.remove(&CAME_IN)).flatten();
         let listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
         let mut request = Request::new(());
         *request.method_mut() = method;
@@ -165,11 +165,11 @@ impl Nodes {
                 // No session begins here, and a backend was told at the begin.
                 let client = Client { peer: remote(client), secure: known.secure, subject: None };
                 if known.is_search {
-                    self.search(request, client.peer, listener.as_ref(), known, node, shared.hop)
+                    self.search(request, client.peer, listener.as_ref(), known, node, connection.hop)
                 } else {
-                    let head_len = usize::try_from(known.head_len).ok();
-                    let connection = Connection { client, listener, head_len, ..shared.clone() };
-                    self.route(request, body, &connection)
+                    (connection.client, connection.listener) = (client, listener);
+                    connection.head_len = usize::try_from(known.head_len).ok();
+                    self.route(request, body, connection)
                 }
             }
         };

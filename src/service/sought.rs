@@ -35,8 +35,8 @@ impl Passed {
     /// # Errors
     /// The response, `unknown`: no other node has it, or it came from another process, whose requests are asked nowhere else.
     pub(super) fn new(route: &SessionRoute, sid: &str, hop: Hop, unknown: Unknown) -> Result<Self, Unknown> {
-        if Sid::node(sid).is_some() {
-            return Foreign::find(route, sid, hop, unknown).map(Self::Named);
+        if let Some(node) = Sid::node(sid) {
+            return Foreign::find(route, node, hop, unknown).map(Self::Named);
         }
         match &route.locations {
             Some(locations) if locations.go_on(hop) => {
@@ -108,7 +108,7 @@ pub(super) struct Errand {
     body: Option<Unsent>,
     has_body: bool,
     ask: Option<WebSocketAsk>,
-    tasks: Tasks,
+    tasks: Arc<Tasks>,
 }
 
 impl Errand {
@@ -120,7 +120,7 @@ impl Errand {
         client: &Client,
         body: Option<Unsent>,
         ask: Option<WebSocketAsk>,
-        tasks: Tasks,
+        tasks: Arc<Tasks>,
     ) -> Option<Self> {
         let has_body = body.is_some();
         let known = foreign::known(head_len, client, ask.as_ref());

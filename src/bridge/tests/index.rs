@@ -1,6 +1,7 @@
 //! An id belongs to one session, from its reservation to its end.
 
 use super::*;
+use crate::sid::{Node, Tag};
 
 fn sid(text: &str) -> Sid {
     Sid::parse(text).expect("it is one")
@@ -29,6 +30,18 @@ fn two_sessions_never_have_one_id() {
     second.enter(relay());
     assert!(is_here(&registry, &route()));
     assert_eq!(registry.all().len(), 1);
+}
+
+#[test]
+fn a_session_is_found_by_an_id_that_happens_to_name_another_node() {
+    let node = |name| Node::from_random(Tag::of_name(name).expect("it is one"), [0; 2]);
+    let registry = Registry::of_node(10, Some(node("me")), Budget::default());
+    let others = Sid::from_random([7; 15], Some(node("b")));
+    assert!(matches!(registry.find(&route(), others.as_str()), Located::Nowhere));
+    // Its backend is a node of a cluster, too.
+    let reservation = registry.reserve(&route(), others.clone()).expect("it is free");
+    reservation.enter(relay());
+    assert!(matches!(registry.find(&route(), others.as_str()), Located::Here(_)));
 }
 
 #[test]

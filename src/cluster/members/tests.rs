@@ -7,9 +7,9 @@ use crate::cluster::roster::Nodes;
 #[tokio::test(start_paused = true)]
 async fn a_node_that_has_just_joined_is_found_by_a_fresh_look() {
     let (keeper, cluster) = kept();
-    assert!(cluster.owner_of(&sid("me")).is_none());
+    assert!(cluster.owner_of(node("me")).is_none());
     keeper.publish(listed(&["me", "a"]), Instant::now());
-    let owner = cluster.owner_of(&sid("b")).unwrap();
+    let owner = cluster.owner_of(node("b")).unwrap();
     assert!(owner.peer.is_none());
     let look = async {
         keeper.wanted().await;
@@ -17,7 +17,7 @@ async fn a_node_that_has_just_joined_is_found_by_a_fresh_look() {
     };
     let (found, ()) = tokio::join!(cluster.look_for(owner.node), look);
     assert_eq!(found.unwrap().address(), "b:1");
-    assert!(cluster.owner_of(&sid("b")).unwrap().peer.is_some());
+    assert!(cluster.owner_of(node("b")).unwrap().peer.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +62,7 @@ async fn a_list_that_forgets_a_node_does_not_end_its_sessions_at_once() {
         let cluster = Arc::clone(&cluster);
         async move {
             sleep(Duration::from_millis(1)).await;
-            cluster.owner_of(&sid(name)).unwrap().peer.is_some()
+            cluster.owner_of(node(name)).unwrap().peer.is_some()
         }
     };
     assert!(is_known("b").await);
@@ -78,22 +78,22 @@ async fn a_node_that_moves_is_asked_at_its_new_address() {
     let (keeper, cluster) = kept();
     keeper.publish(listed(&["me", "a"]), Instant::now());
     sleep(Duration::from_millis(1)).await;
-    let before = cluster.owner_of(&sid("a")).unwrap().peer.unwrap();
+    let before = cluster.owner_of(node("a")).unwrap().peer.unwrap();
     let mut nodes = listed(&["me", "a"]);
     keeper.publish(nodes.clone(), Instant::now());
     sleep(Duration::from_millis(1)).await;
-    assert!(Arc::ptr_eq(&before, &cluster.owner_of(&sid("a")).unwrap().peer.unwrap()));
+    assert!(Arc::ptr_eq(&before, &cluster.owner_of(node("a")).unwrap().peer.unwrap()));
     nodes.insert(Tag::of_name("a").unwrap(), vec!["elsewhere:1".to_owned()]);
     keeper.publish(nodes, Instant::now());
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(cluster.owner_of(&sid("a")).unwrap().peer.unwrap().address(), "elsewhere:1");
+    assert_eq!(cluster.owner_of(node("a")).unwrap().peer.unwrap().address(), "elsewhere:1");
 }
 
 #[tokio::test]
 async fn a_node_that_is_on_no_fixed_list_is_no_node() {
     let cluster = of(Roster::fixed(listed(&["me", "a"])));
-    assert!(cluster.owner_of(&sid("a")).unwrap().peer.is_some());
-    assert!(cluster.owner_of(&sid("b")).is_none());
+    assert!(cluster.owner_of(node("a")).unwrap().peer.is_some());
+    assert!(cluster.owner_of(node("b")).is_none());
 }
 
 fn kept() -> (crate::cluster::roster::Keeper, Arc<Cluster>) {
@@ -115,9 +115,8 @@ fn me() -> Node {
     Node::from_random(Tag::of_name("me").unwrap(), [0; 2])
 }
 
-fn sid(name: &str) -> String {
-    let node = Node::from_random(Tag::of_name(name).unwrap(), [1; 2]);
-    Sid::from_random([7; 15], Some(node)).as_str().to_owned()
+fn node(name: &str) -> Node {
+    Node::from_random(Tag::of_name(name).unwrap(), [1; 2])
 }
 
 fn settings() -> Settings {

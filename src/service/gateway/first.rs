@@ -42,7 +42,8 @@ impl First {
         let errand = match &route.locations {
             Some(locations) if connection.hop == Hop::Direct => {
                 let client = route.located(&head.headers, &connection.client);
-                let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
+                let (id, locations, tasks) =
+                    (Id::of(&route.id, &name), locations.clone(), Tasks::of(route).into());
                 let head = (head, head_len(head, connection));
                 Some(Errand::new(locations, id, head, &client, None, None, tasks)?)
             }

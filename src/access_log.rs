@@ -1,16 +1,21 @@
-//! The access log: a line for the end of each session.
+//! The access log: a line for the end of each session, and for each request.
 
 mod line;
+mod request;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use http::StatusCode;
+use http::request::Parts;
 
 pub use self::line::Format;
 use self::line::{Line, Value};
+pub use self::request::{Met, Request};
 use crate::end::End;
 use crate::log_writer::{LogWriter, Target};
 use crate::meter::Direction;
@@ -24,6 +29,8 @@ pub struct Settings {
     pub detail: Detail,
     /// The form of a line.
     pub format: Format,
+    /// Whether a target that is written has its query.
+    pub query: bool,
     /// Where it is written.
     pub to: Target,
 }
@@ -35,17 +42,26 @@ pub enum Detail {
     Off,
     /// The end of each session.
     Sessions,
+    /// The same, and each request.
+    Requests,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { detail: Detail::Off, format: Format::Text, to: Target::Stdout }
+        Self { detail: Detail::Off, format: Format::Text, query: false, to: Target::Stdout }
     }
 }
 
 /// The log of the process, which a reload may change.
 #[derive(Clone, Default, Debug)]
-pub struct AccessLog(Arc<ArcSwapOption<Active>>);
+pub struct AccessLog(Arc<Shared>);
+
+#[derive(Default, Debug)]
+struct Shared {
+    active: ArcSwapOption<Active>,
+    /// Whether requests have lines. Each request looks.
+    has_requests: AtomicBool,
+}
 
 /// A log that is written.
 #[derive(Debug)]
@@ -86,7 +102,7 @@ impl AccessLog {
         if settings.detail == Detail::Off {
             return Ok(Prepared(None));
         }
-        let before = self.0.load();
+        let before = self.0.active.load();
         let open = before.as_ref().map(|active| &active.writer).into_iter().chain(own);
         let same = open.into_iter().find(|writer| *writer.target() == settings.to).cloned();
         let writer = match same {
@@ -98,18 +114,72 @@ impl AccessLog {
 
     /// Writes as prepared from now on.
     pub fn replace(&self, next: Prepared) {
-        self.0.store(next.0);
+        let has_requests = next.0.as_ref().is_some_and(|next| next.settings.detail == Detail::Requests);
+        self.0.active.store(next.0);
+        self.0.has_requests.store(has_requests, Ordering::Relaxed);
     }
 
     /// Returns what writes it, if it is written.
     pub fn writer(&self) -> Option<LogWriter> {
-        self.0.load().as_ref().map(|active| active.writer.clone())
+        self.0.active.load().as_ref().map(|active| active.writer.clone())
     }
 
     /// Writes the line of a session, if it is written.
     pub fn session_ended<'s>(&self, session: impl FnOnce() -> SessionLine<'s>) {
-        if let Some(active) = &*self.0.load() {
+        if let Some(active) = &*self.0.active.load() {
             active.write(&session(), SystemTime::now());
+        }
+    }
+
+    /// Begins a request's line, if requests have lines, and adds the request to its extensions. Its header comes from
+    /// this address; `body_len` is the length of its body, if it says so.
+    pub fn begin(
+        &self,
+        head: &mut Parts,
+        body_len: Option<u64>,
+        peer: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<OpenRequest> {
+        if !self.0.has_requests.load(Ordering::Relaxed) {
+            return None;
+        }
+        let shows_query = self.0.active.load().as_ref().is_some_and(|active| active.settings.query);
+        let request = Arc::new(Request::new(head, body_len, peer(), shows_query));
+        head.extensions.insert(Arc::clone(&request));
+        Some(OpenRequest { log: self.clone(), request, status: None, bytes: 0 })
+    }
+}
+
+/// A request until the end of its response: then, or when it is dropped before, its line is written.
+#[derive(Debug)]
+pub struct OpenRequest {
+    log: AccessLog,
+    request: Arc<Request>,
+    status: Option<u16>,
+    /// How much of the response's body was taken.
+    bytes: u64,
+}
+
+impl OpenRequest {
+    /// Notes the status of the response.
+    pub fn answer(&mut self, status: StatusCode) {
+        self.status = Some(status.as_u16());
+    }
+
+    /// Counts bytes of the response's body.
+    pub fn count(&mut self, bytes: u64) {
+        if !self.request.is_head() {
+            self.bytes += bytes;
+        }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        // Where lines go now. There is none if a reload has ended them in between.
+        if self.log.0.has_requests.load(Ordering::Relaxed)
+            && let Some(active) = &*self.log.0.active.load()
+        {
+            active.write(&self.request.line(self.status, self.bytes), SystemTime::now());
         }
     }
 }

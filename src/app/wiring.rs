@@ -137,7 +137,8 @@ impl Wiring {
         }
         let past = before.all_routes().filter(|served| !routes.iter().any(|one| serves_for(one, served)));
         let past = past.filter(|served| !self.is_over(served)).cloned().collect();
-        Ok(Running::new(routes, upstreams, config.server.half_close_timeout, past))
+        let running = Running::new(routes, upstreams, config.server.half_close_timeout, past);
+        Ok(running.logged(self.access.clone()))
     }
 
     /// Returns whether a route of an earlier configuration has no session any more.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use http::Extensions;
 use tokio_util::task::TaskTracker;
 
 use super::name::Names;
 use super::owner::Owner;
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Request};
 use crate::dialect::Framing;
 use crate::limited::Limited;
 use crate::meter::{Direction, Meter};
@@ -64,7 +65,23 @@ pub struct RouteInfo {
     pub names: Names,
 }
 
+impl RouteInfo {
+    /// Notes for a request's line, if it has one, that it is one of the session with this id.
+    pub fn note_request(&self, extensions: &Extensions, sid: &Sid) {
+        if let Some(request) = Request::of(extensions) {
+            request.find_session(self.names.of(&self.id, sid).to_string(), self.upstream.name());
+        }
+    }
+}
+
 impl BridgeInfo {
+    /// Notes for a request's line, if it has one, that it is one of this session.
+    pub fn note_request(&self, extensions: &Extensions) {
+        if let Some(route) = &self.route {
+            route.note_request(extensions, &self.sid);
+        }
+    }
+
     /// Counts messages from the client, with the size of their payload, for the route and the session.
     #[expect(clippy::wrong_self_convention, reason = "a direction, as to_client is")]
     pub(super) fn from_client(&self, transport: Transport, messages: u64, bytes: u64) {

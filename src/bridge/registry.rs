@@ -230,13 +230,6 @@ impl Registry {
         live.map(|(key, entry)| (self.0.names.of(&key.route, &key.sid), key, entry))
     }
 
-    /// Logs the ends of all sessions, which are cut off with their process.
-    pub fn log_cut(&self) {
-        // Collected first: what is logged may leave the index.
-        let live: Vec<_> = self.named().collect();
-        live.iter().for_each(|(_, key, entry)| entry.log_cut(&key.sid));
-    }
-
     /// Forgets how a session has ended.
     pub(super) fn forget(&self, asked: &Asked<'_>) {
         self.0.ended.invalidate(asked);

@@ -78,4 +78,13 @@ impl Registry {
         let named = self.named().find(|(one, ..)| one.to_string() == name);
         named.inspect(|(.., entry)| entry.end()).is_some()
     }
+
+    /// Logs the ends of all sessions, which are cut off with their process.
+    pub fn log_cut(&self) {
+        // Collected first: what is logged may leave the index.
+        let live: Vec<_> = self.named().collect();
+        for (_, key, entry) in &live {
+            entry.log_cut(&key.sid);
+        }
+    }
 }

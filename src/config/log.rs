@@ -6,7 +6,7 @@ use super::key::{Section, Shown, Type};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::Node;
-use super::values::{Wrong, text, word};
+use super::values::{Wrong, flag, text, word};
 use crate::access_log::{self, Detail, Format};
 use crate::log_writer::Target;
 
@@ -41,10 +41,12 @@ pub(super) const LOG: &[Row<Written>] = &[
         |table, key, written| table.set(key, &mut written.log.level, word(&LEVELS, &[]))),
     row(Section::Log, "format", Type::Word, Shown::Default("\"text\""), "text, or json: one object per line",
         |table, key, written| table.set(key, &mut written.log.json, word(&[("text", false), ("json", true)], &[]))),
-    row(Section::Log, "access", Type::Word, Shown::Default("\"off\""), "a line for the end of each session: sessions, or off",
+    row(Section::Log, "access", Type::Word, Shown::Default("\"off\""), "off; sessions: a line at the end of each; requests: those, too",
         |table, key, written| table.set(key, &mut written.log.access.detail, word(&DETAILS, &[]))),
     row(Section::Log, "access_format", Type::Word, Shown::Example("\"combined\""), "text, json or combined; unset: format",
         |table, key, written| written.format = table.value(key, word(&FORMATS, &[]))),
+    row(Section::Log, "access_query", Type::Flag, Shown::Default("false"), "whether lines of http routes show the query, too",
+        |table, key, written| table.set(key, &mut written.log.access.query, flag)),
     row(Section::Log, "access_to", Type::Text, Shown::Default("\"stdout\""), "stdout, stderr, or a file, which SIGUSR1 opens again",
         |table, key, written| table.set(key, &mut written.log.access.to, target)),
 ];
@@ -74,6 +76,7 @@ const LEVELS: [(&str, Level); 5] = [
     ("debug", Level::DEBUG),
     ("trace", Level::TRACE),
 ];
-const DETAILS: [(&str, Detail); 2] = [("off", Detail::Off), ("sessions", Detail::Sessions)];
+const DETAILS: [(&str, Detail); 3] =
+    [("off", Detail::Off), ("sessions", Detail::Sessions), ("requests", Detail::Requests)];
 const FORMATS: [(&str, Format); 3] =
     [("text", Format::Text), ("json", Format::Json), ("combined", Format::Combined)];

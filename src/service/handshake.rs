@@ -123,6 +123,7 @@ impl Handshake<'_> {
         route.meter.handshake(Outcome::Accepted);
         route.upstream.note_handshake(asked.elapsed());
         let reservation = self.enter(reservation, &beginning).await;
+        route.info.note_request(&head.extensions, reservation.sid());
         let mut headers = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         if ask.is_none() {
             set_cookie(&beginning, reservation.sid(), &mut opened.headers, &mut headers);

@@ -25,6 +25,7 @@ mod nodes;
 mod onward;
 mod passing;
 mod preflight;
+mod recorded;
 mod refusals;
 mod relay;
 mod replies;

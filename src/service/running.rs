@@ -16,10 +16,11 @@ use super::replies::plain;
 use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
 use super::{Client, Response};
+use crate::access_log::AccessLog;
 use crate::address::TrustedProxy;
 use crate::cluster::CameIn;
 use crate::duplex::Patience;
-use crate::meter::Op;
+use crate::meter::{Meter, Op};
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
 
@@ -33,6 +34,8 @@ pub struct Running {
     upstreams: Vec<Arc<InUse>>,
     half_close_timeout: Duration,
     pub(super) refusals: Refusals,
+    /// Where the lines of requests go.
+    pub(super) access: AccessLog,
 }
 
 /// Routes of earlier configurations: each serves the sessions that it still has, and nothing else.
@@ -74,11 +77,7 @@ impl Served {
         if networks.are_all() {
             return None;
         }
-        let (trusted, meter, refusals) = match &self.handler {
-            Handler::Gateway { gateway, .. } => gateway.route.refuses_with(),
-            Handler::Demux(demux) => demux.route.refuses_with(),
-            Handler::Forward(forward) => (&forward.trusted_proxies, &forward.meter, &forward.refusals),
-        };
+        let (trusted, meter, refusals) = self.refuses_with();
         let address = onward::address_of(headers, client, trusted);
         (!networks.admit(address)).then(|| {
             let shown = address.map_or_else(|| client.peer.to_string(), |address| address.to_string());
@@ -86,6 +85,19 @@ impl Served {
             meter.request(Op::Other, StatusCode::FORBIDDEN.as_u16());
             plain(StatusCode::FORBIDDEN, "this address may not come here\n")
         })
+    }
+
+    /// Returns the proxies in front that tell a client's address.
+    pub(super) fn trusted_proxies(&self) -> &[TrustedProxy] {
+        self.refuses_with().0
+    }
+
+    fn refuses_with(&self) -> (&Arc<[TrustedProxy]>, &Meter, &Arc<Refusals>) {
+        match &self.handler {
+            Handler::Gateway { gateway, .. } => gateway.route.refuses_with(),
+            Handler::Demux(demux) => demux.route.refuses_with(),
+            Handler::Forward(forward) => (&forward.trusted_proxies, &forward.meter, &forward.refusals),
+        }
     }
 
     fn routed(&self) -> Routed<'_, Self> {
@@ -136,14 +148,24 @@ impl Running {
             upstreams,
             half_close_timeout,
             refusals: Refusals::default(),
+            access: AccessLog::default(),
         }
+    }
+
+    /// Returns the same, whose requests have lines in this log.
+    #[must_use]
+    pub fn logged(self, access: AccessLog) -> Self {
+        Self { access, ..self }
     }
 
     /// Returns the same without those routes of the past that `is_over` names, or `None` if there are none such.
     pub fn without_past(&self, is_over: impl Fn(&Served) -> bool) -> Option<Self> {
         let past: Vec<_> = self.past.routes.iter().filter(|served| !is_over(served)).cloned().collect();
         let is_less = past.len() < self.past.routes.len();
-        is_less.then(|| Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past))
+        is_less.then(|| {
+            Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past)
+                .logged(self.access.clone())
+        })
     }
 
     /// Returns what serves a request of a client that came in at this listener: for one of a session whose route is in

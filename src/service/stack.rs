@@ -8,11 +8,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt as _;
 use http::header::UPGRADE;
+use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use tower::Service;
 
 use super::forward::refuse_connect;
+use super::recorded::{note_route, recorded};
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Running, Served};
@@ -72,6 +74,19 @@ impl Service<Request<ClientBody>> for Stack {
 
     fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
+        let running = self.current.load();
+        let peer = || self.connection.client.peer.ip();
+        let line = running.access.begin(&mut head, body.size_hint().exact(), peer);
+        let serving = self.serve(&running, head, body);
+        match line {
+            None => serving,
+            Some(line) => recorded(serving, line),
+        }
+    }
+}
+
+impl Stack {
+    fn serve(&self, running: &Running, mut head: Parts, body: ClientBody) -> Serving {
         if head.method == Method::CONNECT {
             return Serving::done(refuse_connect());
         }
@@ -87,7 +102,6 @@ impl Service<Request<ClientBody>> for Stack {
             // hyper only removes the chunks: the body would be read with the other coding in it.
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "unsupported transfer coding\n"));
         }
-        let running = self.current.load();
         let Ok(found) = running.find(&mut head, self.connection.listener.as_ref()) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
@@ -95,11 +109,12 @@ impl Service<Request<ClientBody>> for Stack {
             running.refusals.note(Reason::NoRoute);
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
-        if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
-            return Serving::done(refused);
-        }
         if let Some(jwt) = &route.jwt {
             jwt.from.take(&mut head);
+        }
+        note_route(&head, served, &self.connection);
+        if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
+            return Serving::done(refused);
         }
         let patience = &self.connection.patience;
         patience.set(route.session.stall_timeout);

@@ -4,9 +4,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use bytes::{Buf as _, Bytes};
+use http_body::{Body as _, Frame, SizeHint};
 
+use crate::access_log::OpenRequest;
 use crate::cluster::{AnswerBody, AnswerBroken};
 use crate::duplex::{Piece, Receipt, Receipted, Unflushed};
 use crate::transport::stream::Stream;
@@ -33,6 +34,8 @@ enum Kind {
     Streamed(Box<Streamed>),
     /// Another node's.
     Foreign(Box<AnswerBody>),
+    /// Any of those that come in parts, with the line of the request.
+    Recorded(Box<(Body, OpenRequest)>),
 }
 
 #[derive(Debug)]
@@ -53,6 +56,17 @@ impl Body {
         Self(Kind::Pieces(pieces.into_iter()))
     }
 
+    /// Returns the same body, whose bytes are counted for a line of the access log. The line is written now if the body is
+    /// whole, else at its end.
+    #[must_use]
+    pub fn recorded(self, mut line: OpenRequest) -> Self {
+        if self.is_whole() {
+            line.count(self.size_hint().lower());
+            return self;
+        }
+        Self(Kind::Recorded(Box::new((self, line))))
+    }
+
     /// Takes all of it, with its receipt, if it is there and not longer than this.
     pub fn take_up_to(&mut self, len_max: usize) -> Option<(Bytes, Option<Receipt>)> {
         match &self.0 {
@@ -63,19 +77,24 @@ impl Body {
             | Kind::Pieces(_)
             | Kind::Stream(_)
             | Kind::Streamed(_)
-            | Kind::Foreign(_) => return None,
+            | Kind::Foreign(_)
+            | Kind::Recorded(_) => return None,
         }
         match std::mem::take(self).0 {
             Kind::Whole(bytes) => Some((bytes.unwrap_or_default(), None)),
             Kind::Batch(Batch { bytes, receipt, .. }) => Some((bytes, Some(receipt))),
-            Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => None,
+            Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) | Kind::Recorded(_) => {
+                None
+            }
         }
     }
 
     /// Ends a stream soon, because the way of its client ends. Any other body ends by itself.
     pub fn release(&mut self) {
-        if let Kind::Stream(stream) = &mut self.0 {
-            stream.release();
+        match &mut self.0 {
+            Kind::Stream(stream) => stream.release(),
+            Kind::Recorded(recorded) => recorded.0.release(),
+            Kind::Whole(_) | Kind::Batch(_) | Kind::Pieces(_) | Kind::Streamed(_) | Kind::Foreign(_) => {}
         }
     }
 }
@@ -133,6 +152,7 @@ impl Receipted for Body {
             Kind::Batch(batch) => batch.connection = Some(unflushed.clone()),
             Kind::Stream(stream) => stream.set_connection(unflushed),
             Kind::Foreign(body) => body.set_connection(unflushed),
+            Kind::Recorded(recorded) => recorded.0.set_connection(unflushed),
             Kind::Whole(_) | Kind::Pieces(_) | Kind::Streamed(_) => {}
         }
     }
@@ -141,6 +161,7 @@ impl Receipted for Body {
         match &self.0 {
             Kind::Pieces(_) | Kind::Stream(_) => true,
             Kind::Foreign(body) => body.len().is_none(),
+            Kind::Recorded(recorded) => recorded.0.is_stream(),
             Kind::Whole(_) | Kind::Batch(_) | Kind::Streamed(_) => false,
         }
     }
@@ -173,6 +194,14 @@ impl http_body::Body for Body {
                 let piece = ready!(body.poll_piece(cx));
                 return Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(Broke::from)));
             }
+            Kind::Recorded(recorded) => {
+                let (body, line) = &mut **recorded;
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                if let Some(piece) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+                    line.count(piece.remaining() as u64);
+                }
+                return Poll::Ready(frame);
+            }
             Kind::Whole(bytes) => bytes.take().map(Piece::from),
             Kind::Pieces(pieces) => pieces.next().map(Piece::from),
             // The receipt moves into the piece, so the batch is taken out and a second poll finds an empty body.
@@ -180,9 +209,12 @@ impl http_body::Body for Body {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
                 }
-                Kind::Whole(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => {
-                    None
-                }
+                Kind::Whole(_)
+                | Kind::Pieces(_)
+                | Kind::Stream(_)
+                | Kind::Streamed(_)
+                | Kind::Foreign(_)
+                | Kind::Recorded(_) => None,
             },
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
@@ -195,6 +227,7 @@ impl http_body::Body for Body {
             // a loss.
             Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Foreign(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
+            Kind::Recorded(recorded) => recorded.0.is_end_stream(),
         }
     }
 
@@ -204,6 +237,7 @@ impl http_body::Body for Body {
             Kind::Batch(batch) => SizeHint::with_exact(batch.bytes.len() as u64),
             Kind::Pieces(_) | Kind::Stream(_) => SizeHint::default(),
             Kind::Streamed(body) => body.size_hint(),
+            Kind::Recorded(recorded) => recorded.0.size_hint(),
             Kind::Foreign(body) => body.len().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }

@@ -20,7 +20,7 @@ fn logged(setup: Setup, format: &str) -> Setup {
     Setup { log: "trace", access, ..setup }
 }
 
-fn read(folder: &Path, name: &str) -> String {
+pub(crate) fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap_or_default()
 }
 
@@ -46,7 +46,7 @@ fn line(world: &World) -> Value {
 
 /// Returns what the admin listener calls the only session.
 #[track_caller]
-fn shown(world: &World) -> Value {
+pub(crate) fn shown(world: &World) -> Value {
     let listed: Value =
         serde_json::from_str(Client::connect(world.target.admin).get("/api/sessions").text()).unwrap();
     let id = listed["sessions"][0]["id"].clone();
@@ -75,7 +75,7 @@ fn assert_line(line: &Value, words: [&str; 3], counts: [u64; 4]) {
 
 /// Fails if any log, of any node, has this in any line.
 #[track_caller]
-fn assert_nowhere(world: &World, secret: &str) {
+pub(crate) fn assert_nowhere(world: &World, secret: &str) {
     for target in [Some(&world.target), world.other.as_ref()].into_iter().flatten() {
         for name in ["access.log", "log"] {
             let text = read(target.folder(), name);
@@ -276,7 +276,7 @@ fn a_drain_writes_the_lines_of_all_sessions_before_the_process_ends() {
 
 #[test]
 fn a_reader_that_reads_nothing_stalls_nobody() {
-    let setup = Setup { log: "trace", access: "\naccess = \"sessions\"".into(), ..Setup::new() };
+    let setup = Setup { log: "trace", access: "\naccess = \"requests\"".into(), ..Setup::new() };
     if World::proxy_only(setup.clone(), Excluded::OnlyAProxyHasThis).is_none() {
         return;
     }

@@ -4,8 +4,8 @@ use crate::support::frames::Socket;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Setup, World};
 
-/// Each session has a line on the standard error, too.
-const ACCESS: &str = "\naccess = \"sessions\"\naccess_to = \"stderr\"";
+/// Each session and each request has a line on the standard error, too.
+const ACCESS: &str = "\naccess = \"requests\"\naccess_to = \"stderr\"";
 
 #[test]
 fn the_log_and_the_metrics_hold_no_secrets() {

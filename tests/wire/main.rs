@@ -70,6 +70,7 @@ mod relay;
 #[path = "../cuts/relay.rs"]
 mod relay_with_faults;
 mod reload;
+mod request_log;
 mod shortage;
 mod silence;
 mod sockjs;

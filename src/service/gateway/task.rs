@@ -23,6 +23,18 @@ pub(super) enum Task {
 }
 
 impl Task {
+    /// Returns the session that it is about, if that is here already.
+    pub(super) const fn bridge(&self) -> Option<&Arc<Bridge>> {
+        match self {
+            Self::Poll(bridge, ..)
+            | Self::Stream(bridge, ..)
+            | Self::Push(bridge, _)
+            | Self::Leave(bridge, _)
+            | Self::Upgrade(bridge, _) => Some(bridge),
+            Self::Begin(..) | Self::TurnAway(_) | Self::ReportEnd(..) => None,
+        }
+    }
+
     /// Returns what it is counted as.
     pub(super) const fn op(&self) -> meter::Op {
         match self {

@@ -69,6 +69,7 @@ pub(crate) mod succession;
 pub(crate) mod tally;
 pub(crate) mod throttle;
 pub(crate) mod tls;
+pub(crate) mod trace_context;
 pub(crate) mod transport;
 pub(crate) mod trunk;
 pub(crate) mod units;

@@ -33,6 +33,9 @@ struct Learned {
     /// What operators call its session.
     session: Option<String>,
     target: Option<String>,
+    /// By which other processes know it.
+    request_id: Option<String>,
+    trace_id: Option<u128>,
 }
 
 /// The route that a request has met.
@@ -91,6 +94,12 @@ impl Request {
             Some(query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")));
     }
 
+    /// Notes by what other processes know it.
+    pub fn mark(&self, request_id: Option<String>, trace_id: Option<u128>) {
+        let mut learned = self.learned();
+        (learned.request_id, learned.trace_id) = (request_id, trace_id);
+    }
+
     /// Notes its session, by the name that operators know, and where that leads.
     pub fn find_session(&self, name: String, upstream: &str) {
         let mut learned = self.learned();
@@ -145,7 +154,7 @@ impl Line for RequestLine<'_> {
     }
 
     fn fields(&self, put: &mut dyn FnMut(&'static str, Value<'_>)) {
-        let Learned { met, session, target, .. } = &self.learned;
+        let Learned { met, session, target, request_id, trace_id, .. } = &self.learned;
         if let Some(session) = session {
             put("session", Value::Text(session));
         }
@@ -167,6 +176,12 @@ impl Line for RequestLine<'_> {
             put("bytes_from_client", Value::Number(len));
         }
         put("bytes_to_client", Value::Number(self.bytes));
+        if let Some(id) = request_id {
+            put("request_id", Value::Text(id));
+        }
+        if let Some(id) = trace_id {
+            put("trace_id", Value::Text(&format!("{id:032x}")));
+        }
         if let Some(agent) = &self.agent {
             put("agent", Value::Text(agent));
         }

@@ -138,7 +138,7 @@ impl Wiring {
         let past = before.all_routes().filter(|served| !routes.iter().any(|one| serves_for(one, served)));
         let past = past.filter(|served| !self.is_over(served)).cloned().collect();
         let running = Running::new(routes, upstreams, config.server.half_close_timeout, past);
-        Ok(running.logged(self.access.clone()))
+        Ok(running.seen(self.access.clone(), config.log.marks))
     }
 
     /// Returns whether a route of an earlier configuration has no session any more.

@@ -1,4 +1,4 @@
-//! `[log]`: what goes to the standard error, and the access log.
+//! `[log]`: what goes to the standard error, the access log, and what requests are marked with.
 
 use tracing::Level;
 
@@ -6,11 +6,12 @@ use super::key::{Section, Shown, Type};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::Node;
-use super::values::{Wrong, flag, text, word};
+use super::values::{Wrong, count, flag, text, word};
 use crate::access_log::{self, Detail, Format};
 use crate::log_writer::Target;
+use crate::service::Marks;
 
-/// `[log]`: what goes to the standard error, and the access log.
+/// `[log]`: what goes to the standard error, the access log, and what requests are marked with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// The least severe level that is written: `error`, `warn`, `info`, `debug` or `trace`.
@@ -19,11 +20,18 @@ pub struct Log {
     pub json: bool,
     /// The access log.
     pub access: access_log::Settings,
+    /// What requests are marked with, for the access log and for backends.
+    pub marks: Marks,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: Level::INFO, json: false, access: access_log::Settings::default() }
+        Self {
+            level: Level::INFO,
+            json: false,
+            access: access_log::Settings::default(),
+            marks: Marks::default(),
+        }
     }
 }
 
@@ -49,6 +57,12 @@ pub(super) const LOG: &[Row<Written>] = &[
         |table, key, written| table.set(key, &mut written.log.access.query, flag)),
     row(Section::Log, "access_to", Type::Text, Shown::Default("\"stdout\""), "stdout, stderr, or a file, which SIGUSR1 opens again",
         |table, key, written| table.set(key, &mut written.log.access.to, target)),
+    row(Section::Log, "request_id", Type::Flag, Shown::Default("false"), "X-Request-Id: a trusted proxy's, or one that is made",
+        |table, key, written| table.set(key, &mut written.log.marks.request_id, flag)),
+    row(Section::Log, "traceparent", Type::Flag, Shown::Default("false"), "W3C Trace Context: a trace continued, or begun",
+        |table, key, written| table.set(key, &mut written.log.marks.trace, flag)),
+    row(Section::Log, "sampled_one_in", Type::Count, Shown::Default("1"), "one in so many traces is sampled where we decide; 0: none",
+        |table, key, written| table.set(key, &mut written.log.marks.sampled_one_in, count(0..=1_000_000))),
 ];
 
 /// Reads `[log]`.

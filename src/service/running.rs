@@ -10,6 +10,7 @@ use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
 use super::guard::Guard;
+use super::marks::Marks;
 use super::onward;
 use super::refusals::{Reason, Refusals};
 use super::replies::plain;
@@ -36,6 +37,8 @@ pub struct Running {
     pub(super) refusals: Refusals,
     /// Where the lines of requests go.
     pub(super) access: AccessLog,
+    /// What requests are marked with.
+    pub(super) marks: Marks,
 }
 
 /// Routes of earlier configurations: each serves the sessions that it still has, and nothing else.
@@ -149,13 +152,14 @@ impl Running {
             half_close_timeout,
             refusals: Refusals::default(),
             access: AccessLog::default(),
+            marks: Marks::default(),
         }
     }
 
-    /// Returns the same, whose requests have lines in this log.
+    /// Returns the same, whose requests have lines in this log and these marks.
     #[must_use]
-    pub fn logged(self, access: AccessLog) -> Self {
-        Self { access, ..self }
+    pub fn seen(self, access: AccessLog, marks: Marks) -> Self {
+        Self { access, marks, ..self }
     }
 
     /// Returns the same without those routes of the past that `is_over` names, or `None` if there are none such.
@@ -164,7 +168,7 @@ impl Running {
         let is_less = past.len() < self.past.routes.len();
         is_less.then(|| {
             Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past)
-                .logged(self.access.clone())
+                .seen(self.access.clone(), self.marks)
         })
     }
 

@@ -113,6 +113,8 @@ impl Stack {
             jwt.from.take(&mut head);
         }
         note_route(&head, served, &self.connection);
+        let is_trusted = || self.connection.client.peer.is_among(served.trusted_proxies());
+        running.marks.mark(&mut head, is_trusted);
         if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
             return Serving::done(refused);
         }

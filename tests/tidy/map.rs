@@ -18,6 +18,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "dots",
         "hop",
         "agent",
+        "trace_context",
         "address",
         "networks",
         "chain",
@@ -52,7 +53,7 @@ pub const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-pub const PURE: [&str; 21] = [
+pub const PURE: [&str; 22] = [
     "codec",
     "jwt",
     "mux",
@@ -74,4 +75,5 @@ pub const PURE: [&str; 21] = [
     "dots",
     "hop",
     "agent",
+    "trace_context",
 ];

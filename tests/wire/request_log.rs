@@ -249,3 +249,41 @@ fn a_reload_has_requests_logged_and_not_logged() {
     world.get("/files/seen").assert(200, "hello");
     assert_eq!(requests(&world, 1)[0]["target"], "/files/seen");
 }
+
+const MARKED: &str = "request_id = true\ntraceparent = true\nsampled_one_in = 0";
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[test]
+fn a_backend_and_the_line_have_the_same_request_id_and_trace() {
+    let came = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let headers = [("X-Request-Id", "theirs"), ("traceparent", &*came), ("tracestate", "a=b")];
+    for is_trusted in [false, true] {
+        let setup =
+            if is_trusted { Setup::new().server("trusted_proxies = [\"127.0.0.1\"]") } else { Setup::new() };
+        let Some(world) = world(setup, "json", MARKED) else { return };
+        assert_eq!(world.http().request("GET", POLLING, &headers, b"").status, 200);
+        let opening = world.accept().opening;
+        let line = &requests(&world, 1)[0];
+        let (id, parent) = (opening.headers_named("x-request-id"), opening.headers_named("traceparent"));
+        assert_eq!((id.len(), parent.len()), (1, 1), "{opening:?}");
+        assert_eq!(line["request_id"], id[0]);
+        assert_eq!(id[0] == "theirs", is_trusted, "{}", id[0]);
+        // The trace is the client's, the span is not, and a client does not say that it is sampled.
+        assert_eq!(line["trace_id"], TRACE);
+        assert_eq!(
+            (&parent[0][..36], &parent[0][52..]),
+            (&came[..36], if is_trusted { "-01" } else { "-00" })
+        );
+        assert_ne!(&parent[0][36..52], &came[36..52]);
+        assert_eq!(opening.header("tracestate"), Some("a=b"));
+    }
+}
+
+#[test]
+fn without_the_keys_a_request_is_not_marked() {
+    let Some(world) = world(Setup::new(), "json", "") else { return };
+    assert_eq!(world.http().request("GET", POLLING, &[("X-Request-Id", "theirs")], b"").status, 200);
+    let opening = world.accept().opening;
+    assert_eq!((opening.header("x-request-id"), opening.header("traceparent")), (Some("theirs"), None));
+    assert_eq!(requests(&world, 1)[0]["request_id"], Value::Null);
+}

@@ -292,7 +292,7 @@ metrics! {
             "`status` 5xx points at the backend or at a limit, 4xx at clients; the log's `refused` lines have the reason.";
         broken: Family<Counter> = "polliwog_forwards_broken" in Count by ["route", "upstream", "reason"],
             "Forwarded responses and tunnels that ended early",
-            "`upstream_closed`: the backend closes before its response is complete. `stalled`: one side reads nothing for `stall_timeout`. `expired`: the token of a tunnel's client has expired.";
+            "`upstream_closed`: the backend closes before its response is complete. `stalled`: one side reads nothing for `stall_timeout`. `expired`: the token of the client of a tunnel, or of a stream without a length, has expired.";
         messages: Family<Counter> = "polliwog_messages" in Count by ["route", "upstream", "direction", "transport"],
             "Application messages that passed through the proxy",
             "";

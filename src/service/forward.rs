@@ -13,6 +13,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::cors::is_preflight;
@@ -168,7 +169,7 @@ impl Forward {
                         drop((upstream, tunnel));
                     });
                 }
-                respond(answer, under_way, self.budget.charge())
+                respond(answer, under_way, self.budget.charge(), expires_at)
             }
             Err(ForwardError::TooLarge(rest)) => {
                 let response = self.refuse_large(client.peer);
@@ -215,14 +216,14 @@ impl Forward {
     }
 }
 
-fn respond(answer: Forwarded, under_way: UnderWay, charge: Charge) -> Response {
+fn respond(answer: Forwarded, under_way: UnderWay, charge: Charge, expires_at: Option<Instant>) -> Response {
     let (mut head, body) = answer.response.into_parts();
     onward::for_client(&mut head);
     if answer.refused_body {
         // What the client sends now would be read as the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let mut response = Response::new(Body::from(Streamed::new(body, under_way, charge)));
+    let mut response = Response::new(Body::from(Streamed::new(body, under_way, charge, expires_at)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     // With its reason phrase.

@@ -1,12 +1,14 @@
 //! The body of a forwarded response. A drain waits until it is complete, and an aborted one is counted.
 
 use std::fmt;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::budget::Charge;
@@ -21,6 +23,8 @@ pub struct Streamed {
     under_way: UnderWay,
     /// Counts the piece that is being written: the next is taken only once there is room for it.
     charge: Charge,
+    /// When its client may receive no more.
+    expiry: Option<Pin<Box<Sleep>>>,
     /// Whether the end of the body, complete or broken, was reported to the connection.
     told: bool,
 }
@@ -63,9 +67,12 @@ impl fmt::Debug for UnderWay {
 }
 
 impl Streamed {
-    /// Creates the response to a forwarded request.
-    pub fn new(body: AnswerBody, under_way: UnderWay, charge: Charge) -> Self {
-        Self { body, under_way, charge, told: false }
+    /// Creates the response to a forwarded request. If it may go on without end, it breaks at `expires_at`.
+    pub fn new(body: AnswerBody, under_way: UnderWay, charge: Charge, expires_at: Option<Instant>) -> Self {
+        // One of a known length ends by itself, and was permitted when it was asked for.
+        let expires_at = expires_at.filter(|_| body.size_hint().exact().is_none());
+        let expiry = expires_at.map(|at| Box::pin(sleep_until(at)));
+        Self { body, under_way, charge, expiry, told: false }
     }
 }
 
@@ -77,13 +84,21 @@ impl Body for Streamed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        if let Some(expiry) = &mut self.expiry
+            && expiry.as_mut().poll(cx).is_ready()
+        {
+            (self.expiry, self.told) = (None, true);
+            self.under_way.broke(Broken::Expired);
+            return Poll::Ready(Some(Err(AnswerError::Expired)));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.told |= !matches!(frame, Some(Ok(_)));
         self.charge.set(frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, piece_len));
         match &frame {
             Some(Err(AnswerError::Broken(_))) => self.under_way.broke(Broken::UpstreamClosed),
             Some(Err(AnswerError::Stalled(_))) => self.under_way.broke(Broken::Stalled),
-            Some(Ok(_)) | None => {}
+            // It is told above.
+            Some(Err(AnswerError::Expired) | Ok(_)) | None => {}
         }
         Poll::Ready(frame)
     }

@@ -121,6 +121,9 @@ pub enum AnswerError {
     /// The backend stopped in the middle of it, or stopped reading the request that was still being sent.
     #[error("the backend stalled for {} ms", .0.as_millis())]
     Stalled(Duration),
+    /// What permitted its client to come in has expired.
+    #[error("the client's permission has expired")]
+    Expired,
 }
 
 impl AnswerBody {

@@ -1,12 +1,9 @@
 //! A route whose clients need a token (JWT): at the handshake of every dialect and for each forwarded request, and what
 //! happens when it expires.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -16,23 +13,29 @@ use serde_json::{Value, json};
 
 use crate::auth::{Plain, application};
 use crate::support::frames::Socket;
-use crate::support::http::Response;
+use crate::support::http::{Client, Response};
 use crate::support::http2::is_wanted;
 use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::target::Target;
 use crate::support::{SOON, Setup, World, eventually, metrics};
 
-/// An issuer with one key.
-struct Issuer(Ed25519KeyPair);
+mod keys;
+
+/// An issuer with one key, and the key's name.
+struct Issuer(Ed25519KeyPair, &'static str);
 
 impl Issuer {
     fn new() -> Self {
-        Self(Ed25519KeyPair::generate().unwrap())
+        Self::named("a")
+    }
+
+    fn named(kid: &'static str) -> Self {
+        Self(Ed25519KeyPair::generate().unwrap(), kid)
     }
 
     fn jwks(&self) -> String {
         let x = URL_SAFE_NO_PAD.encode(self.0.public_key());
-        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": x}]}).to_string()
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": self.1, "x": x}]}).to_string()
     }
 
     /// Returns a token that is valid for a time.
@@ -43,7 +46,7 @@ impl Issuer {
 
     fn sign(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": "a"})), part(claims));
+        let text = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": self.1})), part(claims));
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.0.sign(text.as_bytes())))
     }
 }
@@ -195,8 +198,8 @@ fn a_cookie_may_hold_the_token() {
 }
 
 #[test]
-fn sessions_and_tunnels_end_when_their_token_expires() {
-    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+fn sessions_streams_and_tunnels_end_when_their_token_expires() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(streaming));
     let jwks = Jwks::of(&issuer);
     let world = start(jwks.0.to_str().unwrap(), "", app.addr);
     let begun = Instant::now();
@@ -226,6 +229,19 @@ fn sessions_and_tunnels_end_when_their_token_expires() {
     let status = if is_wanted() { 200 } else { 101 };
     assert_eq!(tunnel.request("GET", "/http/tunnel", &upgrade, b"").status, status);
 
+    let told: Value = serde_json::from_str(begin(&world, "longpoll", "", &headers).text()).unwrap();
+    let feed = told["url"].as_str().unwrap();
+    let feeding = world.accept();
+    let (mut fed, mut events) = (world.http(), world.http());
+    fed.send_get(&format!("{feed}?after=0"));
+    // Its length is not known; one whose length is known is completed.
+    events.send("GET", "/http/events", &headers[..1], b"");
+    let soon = Instant::now() + SOON;
+    assert!(is_wanted() || events.wire.take_until(b"data: 1\n\n", soon).is_ok());
+    let mut long = world.http();
+    long.send("GET", "/http/long", &headers[..1], b"");
+    assert!(is_wanted() || long.wire.take_until(b"begun", soon).is_ok());
+
     let late = SOON * 3;
     let ended = poll.answer_within(late).expect("a parked poll is answered");
     assert!(begun.elapsed() > Duration::from_secs(5), "it does not end before its time");
@@ -236,7 +252,14 @@ fn sessions_and_tunnels_end_when_their_token_expires() {
     assert_eq!(relayed.frame_within(late).unwrap().code(), Some(1008));
     relayed.send_frame(&crate::support::frames::Frame::close(Some(1000)));
     assert!(is_wanted() || tunnel.ends_within(late));
-    for peer in [polled, socketed, framing, relaying, xhring] {
+    let closed = fed.answer_within(late).unwrap();
+    closed.assert(410, r#"{"closed":{"code":1008,"reason":"expired"},"after":0}"#);
+    if !is_wanted() {
+        assert!(events.wire.take_until(b"0\r\n\r\n", Instant::now() + late).is_err(), "it is no clean end");
+        assert!(events.ends_within(late));
+        long.assert_parked();
+    }
+    for peer in [polled, socketed, framing, relaying, xhring, feeding] {
         peer.assert_closed();
     }
     world.get(&format!("{POLLING}&sid={sid}")).assert_unknown_sid();
@@ -245,6 +268,7 @@ fn sessions_and_tunnels_end_when_their_token_expires() {
         ("/engine.io/", "websocket"),
         ("/sockjs/", "websocket"),
         ("/websocket/", "websocket"),
+        ("/longpoll/", "polling"),
     ] {
         let labels = [
             format!("route=\"{route}\""),
@@ -259,77 +283,42 @@ fn sessions_and_tunnels_end_when_their_token_expires() {
         );
     }
     let labels = ["route=\"/http/\"", "reason=\"expired\""];
-    let counted = metrics::has_counted(world.target.admin, "polliwog_forwards_broken_total", &labels);
-    assert!(is_wanted() || counted);
+    let text = Client::connect(world.target.admin).get("/metrics").text().to_owned();
+    let broken = || metrics::value(&text, "polliwog_forwards_broken_total", &labels).to_owned();
+    assert!(is_wanted() || broken() == "2", "a tunnel and a stream: {text}");
 }
 
-/// A server of keys, which may be down: then it accepts and hangs up.
-struct KeyServer {
-    addr: SocketAddr,
-    is_up: Arc<AtomicBool>,
-    asked: Arc<Mutex<u32>>,
-}
-
-impl KeyServer {
-    fn start(jwks: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (is_up, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(0)));
-        let (up, counted) = (Arc::clone(&is_up), Arc::clone(&asked));
-        thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                *counted.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                if up.load(Ordering::Relaxed) {
-                    let _ = stream.read(&mut [0; 4096]);
-                    let len = jwks.len();
-                    let _ = write!(
-                        stream,
-                        "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{jwks}"
-                    );
-                }
-            }
-        });
-        Self { addr, is_up, asked }
-    }
+/// An application that also sends events without end, and a response that is too slow.
+fn streaming(lines: &[String]) -> Vec<u8> {
+    let said: &[u8] = match lines[0].split(' ').nth(1) {
+        Some("/events") => {
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n9\r\ndata: 1\n\n\r\n"
+        }
+        Some("/long") => b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun",
+        _ => return application(lines),
+    };
+    said.to_vec()
 }
 
 #[test]
-fn without_keys_clients_are_told_to_come_back_and_known_keys_outlive_their_server() {
-    let (issuer, app) = (Issuer::new(), Plain::serve(application));
-    let server = KeyServer::start(issuer.jwks());
-    let world = start(&format!("http://{}/jwks.json", server.addr), "", app.addr);
-    let bearer = format!("Bearer {}", issuer.issue(HOUR));
-    let headers = [("Authorization", &*bearer)];
-    for way in WAYS {
-        let refused = begin(&world, way, "", &headers);
-        refused.assert(503, "authorization is not available\n");
-        assert_eq!(refused.header("retry-after"), Some("5"), "{way}");
-    }
-    let asked = *server.asked.lock().unwrap();
-    assert!(asked < 5 * 8, "each route asks once in a second: {asked}");
-    server.is_up.store(true, Ordering::Relaxed);
-    let until = Instant::now() + SOON * 3;
-    for way in WAYS {
-        loop {
-            let begun = begin(&world, way, "", &headers);
-            if begun.status != 503 {
-                assert!([200, 201, 101].contains(&begun.status), "{way}: {begun:?}");
-                break;
-            }
-            assert!(Instant::now() < until, "{way}: the keys are never read");
-            // The proxy asks again a second after it was in vain.
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-    server.is_up.store(false, Ordering::Relaxed);
-    assert_eq!(begin(&world, "polling", "", &headers).status, 200);
-    let forged = format!("Bearer {}", Issuer::new().issue(HOUR));
-    let refused = begin(&world, "polling", "", &[("Authorization", &*forged)]);
-    refused.assert(401, "the token's signature is wrong\n");
-    assert_eq!(begin(&world, "polling", "", &headers).status, 200);
-    let log = world.log();
-    assert!(log.contains("the keys for tokens were not read"), "{log}");
-    assert!(log.contains("no keys for tokens"), "{log}");
+fn a_token_is_judged_where_its_session_begins_and_ends_it_by_whichever_node_its_client_comes() {
+    let issuer = Issuer::new();
+    let jwks = Jwks::of(&issuer);
+    let jwt = format!("jwt = {{ jwks = {:?}, audience = \"chat\", leeway = 0 }}", jwks.0);
+    let world = World::foreign(&Setup::new().route(&jwt));
+    let other = world.other.as_ref().unwrap();
+    let mut there = Client::connect(other.public);
+    there.get(POLLING).assert(401, "a token is required\n");
+    let bearer = format!("Bearer {}", issuer.issue(Duration::from_secs(6)));
+    let begun = begin(&world, "polling", "", &[("Authorization", &bearer)]);
+    let target = format!("{POLLING}&sid={}", begun.text().split('"').nth(3).expect("an open packet"));
+    let peer = world.accept();
+    there.post(&target, "4up").assert(200, "ok");
+    peer.assert_text("up");
+    there.send_get(&target);
+    there.answer_within(SOON * 3).expect("a parked poll is answered").assert(200, "1");
+    peer.assert_closed();
+    there.get(&target).assert_unknown_sid();
 }
 
 #[test]

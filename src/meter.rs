@@ -375,7 +375,7 @@ fn difference(before: usize, now: usize) -> i64 {
     count(now) - count(before)
 }
 
-/// Dials that nobody counts, for tests.
+/// Dials that nobody counts: of an upstream without addresses.
 impl Default for Dials {
     fn default() -> Self {
         Metrics::new().dials("")

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::dialect::{self, engineio::EngineIo};
 use crate::limits::Limits;
-use crate::meter::Metrics;
+use crate::meter::{Dials, Metrics};
 use crate::service::{
     Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served, SessionRoute,
     Via,
@@ -86,6 +86,14 @@ impl Wiring {
 }
 
 impl Wiring {
+    /// Returns what counts an upstream's addresses. One inside this process has none, and would be counted like one that has lost all.
+    fn dials(&self, name: &str, settings: &upstream::Settings) -> Dials {
+        match settings.kind {
+            Kind::Demo(_) => Dials::default(),
+            Kind::EngineIo | Kind::WebSocket | Kind::Http | Kind::Mux => self.metrics.dials(name),
+        }
+    }
+
     /// Returns what serves `config`. Upstreams and routes that are the same as in `before` continue, with their
     /// connections and state. An upstream that is no longer named retires when its last session and request have ended.
     pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
@@ -98,7 +106,7 @@ impl Wiring {
                     name,
                     settings,
                     &self.helpers,
-                    self.metrics.dials(name),
+                    self.dials(name, settings),
                     self.registry.budget(),
                 )
                 .with_context(|| format!("[upstreams.{name}]"))?,
@@ -118,7 +126,7 @@ impl Wiring {
                 .with_context(|| format!("no upstream {}", route.upstream))?;
             let served = before.route(&route.id());
             let start = |name: &str, settings: &upstream::Settings| {
-                let (dials, budget) = (self.metrics.dials(name), self.registry.budget());
+                let (dials, budget) = (self.dials(name, settings), self.registry.budget());
                 anyhow::Ok(InUse::start(name, settings, &self.helpers, dials, budget)?)
             };
             let gates = Gates::new(route, served, start, &self.helpers.tracker)?;

@@ -256,3 +256,16 @@ async fn another_proxys_sessions_go_on_by_the_next_configuration() {
     let sync: Value = serde_json::from_str(&text(&mut after).await).unwrap();
     assert_eq!((&sync[0], &sync[1][0][0]), (&json!("sync"), &json!("s1")), "it is there");
 }
+
+#[cfg(feature = "demo")]
+#[tokio::test]
+async fn an_upstream_inside_the_process_is_not_counted_as_one_without_addresses() {
+    let proxy = Proxy::start(
+        "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'demo'\n[upstreams.demo]\nkind = 'demo'\n\
+         [[routes]]\npath = '/far/'\ndialect = 'engine.io'\nupstream = 'far'\n\
+         [upstreams.far]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:9/'\n",
+    );
+    let counted = proxy.wiring.metrics.render();
+    assert!(counted.contains(r#"polliwog_upstream_addresses{upstream="far",state="up"} 1"#), "{counted}");
+    assert!(!counted.contains(r#"polliwog_upstream_addresses{upstream="demo""#), "{counted}");
+}

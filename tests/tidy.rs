@@ -22,6 +22,8 @@ mod english;
 mod lock;
 #[path = "tidy/map.rs"]
 mod map;
+#[path = "tidy/paths.rs"]
+mod paths;
 #[path = "tidy/sleeps.rs"]
 mod sleeps;
 #[path = "tidy/tree.rs"]

@@ -96,7 +96,8 @@ async function visit(port, transports, known) {
     const heard = new Promise((resolve) => socket.once("chat", resolve));
     socket.emit("chat", "hello");
     assert((await heard) === "hello", "a message to everyone");
-    assert(Date.now() - began < 3000, "answers are held back");
+    // A front that buffers holds them for 25 s, until the poll's heartbeat.
+    assert(Date.now() - began < 10_000, "answers are held back");
     const who = await ask("whoami");
     assert(who.for === known, `the backend takes it for ${who.for}`);
     assert(who.forwarded.includes("6.6.6.6") === known.includes("6.6.6.6"), `it is told ${who.forwarded}`);

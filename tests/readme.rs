@@ -10,6 +10,10 @@ use std::{env, fs};
 use polliwog::config::Config;
 use polliwog::docs;
 
+#[path = "readme/balancers.rs"]
+mod balancers;
+#[path = "readme/blocks.rs"]
+mod blocks;
 #[cfg(feature = "demo")]
 #[path = "readme/examples.rs"]
 mod examples;
@@ -25,6 +29,9 @@ mod threats;
 #[cfg(feature = "demo")]
 #[path = "readme/tls.rs"]
 mod tls;
+#[cfg(feature = "demo")]
+#[path = "readme/typed.rs"]
+mod typed;
 
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 /// The pages outside docs/; the links of src/ARCHITECTURE.md are rustdoc's.
@@ -50,22 +57,6 @@ fn the_table_of_keys_is_the_one_in_the_code() {
 #[test]
 fn the_table_of_metrics_is_the_one_in_the_code() {
     hold("docs/operating.md", "metrics", &docs::metrics());
-}
-
-#[test]
-fn every_example_is_a_valid_configuration() {
-    let mut count = 0;
-    for (page, text) in pages() {
-        for example in text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-            count += 1;
-            // An example without a route shows only a part of a file.
-            let whole = example.contains("[[routes]]");
-            if let (true, Err(faults)) = (whole, Config::parse(example, "example", std::iter::empty())) {
-                panic!("{}: {faults}\n{example}", page.display());
-            }
-        }
-    }
-    assert!(count >= 2);
 }
 
 /// Runs the README's commands against the built-in configuration on another port.

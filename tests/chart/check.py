@@ -1,6 +1,7 @@
-"""Checks what Helm makes of deploy/chart."""
+"""Checks what Helm makes of deploy/chart, and the YAML of docs/kubernetes.md and docs/cluster.md."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -126,6 +127,27 @@ def check_configuration(objects):
         assert variables["POLLIWOG_CLUSTER__PEERS"] == f"dns:{peers}:7400"
 
 
+def blocks(page):
+    """Returns what is in the YAML blocks of a page of docs/."""
+    return re.findall(r"^```yaml\n(.*?)^```", Path("docs", page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def check_pages():
+    """The values of docs/kubernetes.md are rendered, and the objects of docs/cluster.md are of Kubernetes' schemas."""
+    (values,) = blocks("kubernetes.md")
+    objects = render(values, "chat")
+    assert not isinstance(objects, str), objects
+    check_schemas(objects)
+    check_references(objects)
+    check_configuration(objects)
+    service, part = map(yaml.safe_load, blocks("cluster.md"))
+    labels = service["spec"]["selector"]
+    container = {"name": "polliwog", "image": "polliwog", **part}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "polliwog", "labels": labels}, "spec": {"containers": [container]}}
+    check_schemas([service, pod])
+    print("the pages")
+
+
 def main():
     for name, values in {"defaults": "{}", "everything": EVERYTHING, "alone": ALONE, "sticky": STICKY}.items():
         objects = render(values)
@@ -139,6 +161,7 @@ def main():
     assert one(render("{}", "polliwog"), "Deployment")["metadata"]["name"] == "polliwog"
     refused = render("{ cluster: { enabled: false } }")
     assert isinstance(refused, str) and "sessionAffinity" in refused, refused
+    check_pages()
 
 
 main()

@@ -1,10 +1,13 @@
-// webpack-dev-server with a page whose client is sockjs-client. Arguments: the port, what the server itself speaks ("ws" or
-// "sockjs"), and the folder of the sources. Says "ready" when it listens.
+// webpack-dev-server with a page whose client is sockjs-client, as docs/sockjs.md has it. Arguments: the port, what the server itself
+// speaks ("ws" or "sockjs"), and the folder of the sources. Says "ready" when it listens.
 
+import { readFileSync } from 'node:fs';
 import webpack from 'webpack';
 import WebpackDevServer from 'webpack-dev-server';
 
 const [port, speaks, folder] = process.argv.slice(2);
+const [, block] = /```js\n([^]*?)```/.exec(readFileSync(new URL('../../../docs/sockjs.md', import.meta.url), 'utf8'));
+const { devServer } = new Function(`return {${block}}`)();
 const compiler = webpack({
   mode: 'development',
   devtool: false,
@@ -15,11 +18,11 @@ const compiler = webpack({
 });
 const server = new WebpackDevServer(
   {
+    ...devServer,
     host: '127.0.0.1',
     port: Number(port),
     webSocketServer: speaks,
-    // The page asks where it came from, which is the proxy, and not the server's own address.
-    client: { webSocketTransport: 'sockjs', webSocketURL: 'auto://0.0.0.0:0/ws', logging: 'info' },
+    client: { ...devServer.client, logging: 'info' },
     static: { directory: `${folder}/public` },
   },
   compiler,

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { decode } from '../lib/binary.mjs';
 import { HELLO, OPEN, PROFILE } from '../lib/peer.mjs';
 
+const PAGE = readFileSync(new URL('../../../docs/mux.md', import.meta.url), 'utf8');
 const { frames, malformed } = JSON.parse(readFileSync(new URL('../vectors.json', import.meta.url)));
 
 export default [
@@ -29,6 +30,19 @@ export default [
       const said = new Set(frames.map(({ json, from }) => `${JSON.parse(json)[0]} ${from}`));
       const wanted = 'hello P, hello B, open P, ok B, deny B, t both, b both, a both, x both, transport P, drain both';
       assert.deepEqual([...said].sort(), `${wanted}, sync P, sync B`.split(', ').sort());
+    },
+  },
+  {
+    name: 'the frames that the page shows are of those forms',
+    run() {
+      const shown = [...PAGE.matchAll(/^(P|B|both) +(\[".*)$/gm)].filter(([, , frame]) => !frame.includes(' …'));
+      assert.ok(shown.length >= 14, `${shown.length} frames`);
+      for (const [, from, text] of shown) {
+        const frame = JSON.parse(text);
+        const alike = frames.filter(({ json, from: side }) => JSON.parse(json)[0] === frame[0] && [from, 'both'].includes(side));
+        const types = (value) => (Array.isArray(value) ? value.map((each) => typeof each) : value);
+        assert.ok(alike.some(({ json }) => JSON.stringify(types(JSON.parse(json))) === JSON.stringify(types(frame))), text);
+      }
     },
   },
   {

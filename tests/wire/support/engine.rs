@@ -91,7 +91,7 @@ impl Kind {
             }
             match user {
                 User::Anyone => {}
-                User::Named => lines.push(format!("authorization {{ users: [ {NATS_USER} ] }}")),
+                User::Named => lines.push(user_of_the_page("nats").replace("PASSWORD", "\"secret!\"")),
                 User::Token => lines.push("authorization { token: \"secret!\" }".to_owned()),
                 User::Certified => {
                     lines.push("authorization { users: [ { user: \"CN=polliwog\" } ] }".to_owned());
@@ -109,7 +109,10 @@ impl Kind {
                 format!("port {port}")
             });
             if user == User::Named {
-                lines.push(format!("user default off\n{REDIS_USER}"));
+                lines.push(format!(
+                    "user default off\n{}",
+                    user_of_the_page("redis").replace("PASSWORD", "secret!")
+                ));
             }
         }
         lines.join("\n") + "\n"
@@ -270,9 +273,9 @@ fn spawn(kind: Kind, folder: &Path) -> Child {
     command.spawn().expect("the server starts")
 }
 
-/// As docs/cluster.md has it.
-const REDIS_USER: &str = "user polliwog on >secret! ~polliwog:* resetchannels -@all +eval +get +set +mget +unlink +zadd +zrange \
-                          +zrem +zremrangebyscore +time +select +hello +ping +client";
-/// As docs/cluster.md has it.
-const NATS_USER: &str = "{ user: polliwog, password: \"secret!\", permissions: { publish: [\"polliwog.>\", \"_INBOX.>\"], \
-                         subscribe: [\"polliwog.>\", \"_INBOX.>\"] } }";
+/// Returns the user of docs/cluster.md, in the language of a directory's configuration.
+fn user_of_the_page(language: &str) -> &'static str {
+    const PAGE: &str = include_str!("../../../docs/cluster.md");
+    let (_, rest) = PAGE.split_once(&format!("```{language}\n")).unwrap();
+    rest.split("\n```").next().unwrap()
+}

@@ -50,6 +50,12 @@ const PAGES: [&str; 11] = [
 ];
 
 #[test]
+fn the_readme_is_read_in_a_few_minutes() {
+    let words = fs::read_to_string(root().join("README.md")).unwrap().split_whitespace().count();
+    assert!(words < 1000, "{words} words");
+}
+
+#[test]
 fn the_table_of_keys_is_the_one_in_the_code() {
     hold("docs/configuration.md", "keys", &docs::keys());
 }

@@ -292,9 +292,7 @@ impl Peer {
 
     /// Asks the node how many sessions it has, if it is connected. Its answer is seen later.
     pub(super) fn ask_load(&self) {
-        if let Some(channel) = self.channel() {
-            channel.ping(Instant::now());
-        }
+        self.channel().into_iter().for_each(|channel| channel.ping(Instant::now()));
     }
 
     async fn dial(self: &Arc<Self>) -> Result<(), Unreached> {

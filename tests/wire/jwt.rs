@@ -232,8 +232,8 @@ fn sessions_streams_and_tunnels_end_when_their_token_expires() {
     let told: Value = serde_json::from_str(begin(&world, "longpoll", "", &headers).text()).unwrap();
     let feed = told["url"].as_str().unwrap();
     let feeding = world.accept();
-    let (mut fed, mut events) = (world.http(), world.http());
-    fed.send_get(&format!("{feed}?after=0"));
+    let (mut waiting, mut events) = (world.http(), world.http());
+    waiting.send_get(&format!("{feed}?after=0"));
     // Its length is not known; one whose length is known is completed.
     events.send("GET", "/http/events", &headers[..1], b"");
     let soon = Instant::now() + SOON;
@@ -252,7 +252,7 @@ fn sessions_streams_and_tunnels_end_when_their_token_expires() {
     assert_eq!(relayed.frame_within(late).unwrap().code(), Some(1008));
     relayed.send_frame(&crate::support::frames::Frame::close(Some(1000)));
     assert!(is_wanted() || tunnel.ends_within(late));
-    let closed = fed.answer_within(late).unwrap();
+    let closed = waiting.answer_within(late).unwrap();
     closed.assert(410, r#"{"closed":{"code":1008,"reason":"expired"},"after":0}"#);
     if !is_wanted() {
         assert!(events.wire.take_until(b"0\r\n\r\n", Instant::now() + late).is_err(), "it is no clean end");

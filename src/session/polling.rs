@@ -251,7 +251,8 @@ impl Session {
                 self.pulse.handle_greeted(now);
                 self.outbox.take_greeting(self.policy.piggyback.map(|piggyback| piggyback.is_it))
             } else {
-                let bytes = self.settings.batch_max.min(self.receiver_room.bytes);
+                // While others need memory no more than may wait: the response made of it takes as much again.
+                let bytes = self.settings.batch_max.min(self.receiver_room.bytes).min(self.room);
                 self.outbox.take_batch(bytes, self.receiver_room.messages, self.policy.encoded_len)
             };
             self.lent = u32::try_from(before - self.outbox.cost()).unwrap_or(u32::MAX);

@@ -60,6 +60,19 @@ fn a_client_that_pings_and_fetches_no_pong_is_let_go() {
 }
 
 #[test]
+fn a_batch_takes_no_more_than_may_wait_while_others_need_memory() {
+    let settings = Settings { linger: Duration::ZERO, ..Settings::default() };
+    let mut rig = Rig::polling_with(HangUp::Ends, settings);
+    for _ in 0..10 {
+        rig.say(&"x".repeat(1000));
+    }
+    for (room, messages) in [(2500, 2), (0, 1), (usize::MAX, 7)] {
+        rig.session.handle_room(room, rig.now);
+        assert_eq!(rig.fetch().len(), messages, "{room}");
+    }
+}
+
+#[test]
 fn a_client_that_fetches_slowly_is_not_stalled() {
     let settings = Settings { batch_max: 1000, linger: Duration::ZERO, ..narrow() };
     let mut rig = full(Rig::polling_with(HangUp::Ends, settings));

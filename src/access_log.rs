@@ -15,7 +15,7 @@ use http::request::Parts;
 
 pub use self::line::Format;
 use self::line::{Line, Value};
-pub use self::request::{Met, Request};
+pub use self::request::{Met, Request, Traced};
 use crate::end::End;
 use crate::log_writer::{LogWriter, Target};
 use crate::meter::Direction;
@@ -131,15 +131,16 @@ impl AccessLog {
         }
     }
 
-    /// Begins a request's line, if requests have lines, and adds the request to its extensions. Its header comes from
-    /// this address; `body_len` is the length of its body, if it says so.
+    /// Begins a request's line, if requests have lines or spans, and adds the request to its extensions. Its header comes
+    /// from this address; `body_len` is the length of its body, if it says so.
     pub fn begin(
         &self,
         head: &mut Parts,
         body_len: Option<u64>,
+        has_span: bool,
         peer: impl FnOnce() -> Option<IpAddr>,
     ) -> Option<OpenRequest> {
-        if !self.0.has_requests.load(Ordering::Relaxed) {
+        if !self.0.has_requests.load(Ordering::Relaxed) && !has_span {
             return None;
         }
         let shows_query = self.0.active.load().as_ref().is_some_and(|active| active.settings.query);
@@ -149,7 +150,7 @@ impl AccessLog {
     }
 }
 
-/// A request until the end of its response: then, or when it is dropped before, its line is written.
+/// A request until the end of its response: then, or when it is dropped before, its line is written and its span sent.
 #[derive(Debug)]
 pub struct OpenRequest {
     log: AccessLog,
@@ -181,6 +182,7 @@ impl Drop for OpenRequest {
         {
             active.write(&self.request.line(self.status, self.bytes), SystemTime::now());
         }
+        self.request.send_span(self.status);
     }
 }
 

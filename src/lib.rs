@@ -64,6 +64,7 @@ pub(crate) mod service;
 pub mod session;
 pub(crate) mod sid;
 pub(crate) mod socketio;
+pub(crate) mod spans;
 pub(crate) mod spelling;
 pub(crate) mod succession;
 pub(crate) mod tally;

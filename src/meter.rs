@@ -190,6 +190,14 @@ impl Metrics {
         }
     }
 
+    /// Returns what counts spans that were dropped.
+    pub fn spans_dropped(&self) -> impl Fn(u64) + Send + Sync + use<> {
+        let dropped = self.0.whole.spans_dropped.series(Vec::new());
+        move |count| {
+            dropped.inc_by(count);
+        }
+    }
+
     /// Sets the maximum number of concurrent sessions.
     pub fn sessions_limit(&self, limit: usize) {
         self.0.whole.sessions_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));

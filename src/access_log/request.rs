@@ -1,8 +1,8 @@
-//! A request, as far as it is known, and its line.
+//! A request, as far as it is known, its line and its span.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::USER_AGENT;
 use http::request::Parts;
@@ -10,6 +10,8 @@ use http::{Extensions, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::line::{Combined, Line, Value};
+use crate::spans::{Attribute, Span, Spans};
+use crate::trace_context::TraceContext;
 
 /// A request of a client. It is in the request's extensions, where what serves it adds what it learns.
 #[derive(Debug)]
@@ -35,7 +37,20 @@ struct Learned {
     target: Option<String>,
     /// By which other processes know it.
     request_id: Option<String>,
-    trace_id: Option<u128>,
+    trace: Option<Traced>,
+    /// What it does, if that is worth a span.
+    operation: Option<&'static str>,
+}
+
+/// The trace that a request is part of.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// The trace, and the request's own span.
+    pub context: TraceContext,
+    /// The span that it came from.
+    pub parent: Option<u64>,
+    /// Where spans are sent, if they are.
+    pub spans: Option<Spans>,
 }
 
 /// The route that a request has met.
@@ -95,9 +110,14 @@ impl Request {
     }
 
     /// Notes by what other processes know it.
-    pub fn mark(&self, request_id: Option<String>, trace_id: Option<u128>) {
+    pub fn mark(&self, request_id: Option<String>, trace: Option<Traced>) {
         let mut learned = self.learned();
-        (learned.request_id, learned.trace_id) = (request_id, trace_id);
+        (learned.request_id, learned.trace) = (request_id, trace);
+    }
+
+    /// Notes what it does, which is worth a span.
+    pub fn operate(&self, operation: &'static str) {
+        self.learned().operation = Some(operation);
     }
 
     /// Notes its session, by the name that operators know, and where that leads.
@@ -110,14 +130,69 @@ impl Request {
         }
     }
 
+    /// Sends its span, if it has one, now that it is over.
+    pub(super) fn send_span(&self, status: Option<u16>) {
+        let learned = self.learned();
+        let Some((Traced { context, parent, spans: Some(spans) }, operation)) =
+            learned.trace.as_ref().zip(learned.operation)
+        else {
+            return;
+        };
+        if !context.is_sampled {
+            return;
+        }
+        let took = self.began.elapsed();
+        spans.send(Span {
+            context: *context,
+            parent: *parent,
+            name: learned
+                .met
+                .as_ref()
+                .map_or_else(|| operation.to_owned(), |met| format!("{operation} {}", met.path)),
+            began: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
+            took,
+            attributes: self.attributes(&learned, operation, status),
+            has_failed: status.is_none_or(|status| status >= 500),
+        });
+    }
+
+    /// Returns what is known of it, by the names of OpenTelemetry's conventions where there are some.
+    fn attributes(
+        &self,
+        learned: &Learned,
+        operation: &str,
+        status: Option<u16>,
+    ) -> Vec<(&'static str, Attribute)> {
+        let text = |text: &str| Attribute::Text(text.to_owned());
+        let mut known = vec![
+            ("http.request.method", text(self.method.as_str())),
+            ("network.protocol.version", text(protocol(self.version).trim_start_matches("HTTP/"))),
+            ("polliwog.operation", text(operation)),
+        ];
+        known.extend(status.map(|status| ("http.response.status_code", Attribute::Number(status.into()))));
+        known.extend(learned.client.map(|client| ("client.address", text(&client.to_string()))));
+        known.extend(self.agent().map(|agent| ("user_agent.original", Attribute::Text(agent))));
+        if let Some(Met { path, dialect, upstream, .. }) = &learned.met {
+            known.push(("http.route", text(path)));
+            known.push(("polliwog.dialect", text(dialect)));
+            known.push(("polliwog.upstream", text(upstream)));
+        }
+        let target = learned.target.as_ref();
+        known.extend(target.map(|target| ("url.path", text(target.split('?').next().unwrap_or_default()))));
+        known.extend(learned.session.as_ref().map(|session| ("polliwog.session", text(session))));
+        known.extend(learned.request_id.as_ref().map(|id| ("polliwog.request_id", text(id))));
+        known
+    }
+
+    fn agent(&self) -> Option<String> {
+        let agent = String::from_utf8_lossy(self.agent.as_ref()?.as_bytes());
+        Some(agent.chars().take(AGENT_MAX).collect())
+    }
+
     /// Returns its line, once it is over.
     pub(super) fn line(&self, status: Option<u16>, bytes: u64) -> RequestLine<'_> {
         let learned = self.learned().clone();
-        let agent = self.agent.as_ref().map(|agent| {
-            let text = String::from_utf8_lossy(agent.as_bytes());
-            text.chars().take(AGENT_MAX).collect()
-        });
-        RequestLine { request: self, learned, agent, status, bytes, took: self.began.elapsed() }
+        RequestLine { request: self, learned, agent: self.agent(), status, bytes, took: self.began.elapsed() }
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
@@ -138,10 +213,8 @@ pub(super) struct RequestLine<'r> {
     took: Duration,
 }
 
-impl RequestLine<'_> {
-    fn protocol(&self) -> String {
-        format!("{:?}", self.request.version)
-    }
+fn protocol(version: Version) -> String {
+    format!("{version:?}")
 }
 
 impl Line for RequestLine<'_> {
@@ -154,7 +227,7 @@ impl Line for RequestLine<'_> {
     }
 
     fn fields(&self, put: &mut dyn FnMut(&'static str, Value<'_>)) {
-        let Learned { met, session, target, request_id, trace_id, .. } = &self.learned;
+        let Learned { met, session, target, request_id, trace, .. } = &self.learned;
         if let Some(session) = session {
             put("session", Value::Text(session));
         }
@@ -167,7 +240,7 @@ impl Line for RequestLine<'_> {
         if let Some(target) = target {
             put("target", Value::Text(target));
         }
-        put("protocol", Value::Text(&self.protocol()));
+        put("protocol", Value::Text(&protocol(self.request.version)));
         if let Some(status) = self.status {
             put("status", Value::Number(status.into()));
         }
@@ -179,8 +252,8 @@ impl Line for RequestLine<'_> {
         if let Some(id) = request_id {
             put("request_id", Value::Text(id));
         }
-        if let Some(id) = trace_id {
-            put("trace_id", Value::Text(&format!("{id:032x}")));
+        if let Some(Traced { context, .. }) = trace {
+            put("trace_id", Value::Text(&format!("{:032x}", context.trace)));
         }
         if let Some(agent) = &self.agent {
             put("agent", Value::Text(agent));
@@ -192,7 +265,7 @@ impl Line for RequestLine<'_> {
         // Any other target may have a session's id in it.
         let target = target.as_deref().or(met.as_ref().map(|met| &*met.path)).unwrap_or("-");
         Combined {
-            request: format!("{} {target} {}", self.request.method, self.protocol()),
+            request: format!("{} {target} {}", self.request.method, protocol(self.request.version)),
             status: self.status,
             bytes: self.bytes,
             agent: self.agent.clone().unwrap_or_default(),

@@ -18,8 +18,8 @@ use crate::dialect::{self, engineio::EngineIo};
 use crate::limits::Limits;
 use crate::meter::{Dials, Metrics};
 use crate::service::{
-    Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served, SessionRoute,
-    Via,
+    Collector, Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served,
+    SessionRoute, Via,
 };
 use crate::upstream::{self, Embedding, InUse, Kind};
 
@@ -146,7 +146,22 @@ impl Wiring {
         let past = before.all_routes().filter(|served| !routes.iter().any(|one| serves_for(one, served)));
         let past = past.filter(|served| !self.is_over(served)).cloned().collect();
         let running = Running::new(routes, upstreams, config.server.half_close_timeout, past);
-        Ok(running.seen(self.access.clone(), config.log.marks))
+        let collector = self.collector(config, before)?;
+        Ok(running.seen(self.access.clone(), config.log.marks, collector))
+    }
+
+    /// Returns where spans of requests go; the collector before continues if it is the same.
+    fn collector(&self, config: &Config, before: &Running) -> anyhow::Result<Option<Arc<Collector>>> {
+        let Some(settings) = &config.log.otlp else { return Ok(None) };
+        if let Some(same) = before.collector().filter(|before| before.is_of(settings)) {
+            return Ok(Some(Arc::clone(same)));
+        }
+        // No upstream of the configuration has such a name.
+        let name = "otlp collector";
+        let (dials, budget) = (self.metrics.dials(name), self.registry.budget());
+        let connect = |own: &Background| InUse::start(name, settings, own, dials, budget);
+        let started = Collector::start(connect, &self.helpers, self.metrics.spans_dropped());
+        Ok(Some(started.context("[log] otlp")?))
     }
 
     /// Returns whether a route of an earlier configuration has no session any more.

@@ -1,15 +1,17 @@
 //! `[log]`: what goes to the standard error, the access log, and what requests are marked with.
 
+use http::Uri;
 use tracing::Level;
 
 use super::key::{Section, Shown, Type};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
-use super::tree::Node;
-use super::values::{Wrong, count, flag, text, word};
+use super::tree::{Node, show_text};
+use super::values::{Wrong, count, flag, text, url, word};
 use crate::access_log::{self, Detail, Format};
 use crate::log_writer::Target;
 use crate::service::Marks;
+use crate::upstream::{Host, Kind, Settings};
 
 /// `[log]`: what goes to the standard error, the access log, and what requests are marked with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +24,8 @@ pub struct Log {
     pub access: access_log::Settings,
     /// What requests are marked with, for the access log and for backends.
     pub marks: Marks,
+    /// The collector that gets their spans.
+    pub otlp: Option<Box<Settings>>,
 }
 
 impl Default for Log {
@@ -31,6 +35,7 @@ impl Default for Log {
             json: false,
             access: access_log::Settings::default(),
             marks: Marks::default(),
+            otlp: None,
         }
     }
 }
@@ -40,6 +45,7 @@ impl Default for Log {
 pub(super) struct Written {
     log: Log,
     format: Option<Format>,
+    otlp: Option<Uri>,
 }
 
 /// The keys of `[log]`.
@@ -63,13 +69,25 @@ pub(super) const LOG: &[Row<Written>] = &[
         |table, key, written| table.set(key, &mut written.log.marks.trace, flag)),
     row(Section::Log, "sampled_one_in", Type::Count, Shown::Default("1"), "one in so many traces is sampled where we decide; 0: none",
         |table, key, written| table.set(key, &mut written.log.marks.sampled_one_in, count(0..=1_000_000))),
+    row(Section::Log, "otlp", Type::Text, Shown::Example("\"http://127.0.0.1:4318/v1/traces\""), "where sampled spans go; implies traceparent",
+        |table, key, written| written.otlp = table.value(key, url("http"))),
 ];
 
 /// Reads `[log]`.
 pub(super) fn read(table: &Table<'_>) -> Log {
     let mut written = Written::default();
     read_rows(LOG, table, &mut written);
-    let Written { mut log, format } = written;
+    let Written { mut log, format, otlp } = written;
+    if let Some(url) = otlp {
+        if !IS_BUILT {
+            let found = show_text(&url.to_string());
+            table.report("otlp", found, "none: this binary was built without the feature otlp");
+        }
+        log.marks.trace = true;
+        let server =
+            Settings { kind: Kind::Http, host: Host::Upstream, urls: vec![url], ..Settings::default() };
+        log.otlp = Some(Box::new(server));
+    }
     log.access.format = format.unwrap_or(if log.json { Format::Json } else { Format::Text });
     log
 }
@@ -83,6 +101,8 @@ fn target(node: &Node) -> Result<Target, Wrong> {
     })
 }
 
+/// Whether spans can be sent. Tests try it without the feature.
+const IS_BUILT: bool = cfg!(any(feature = "otlp", test));
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),

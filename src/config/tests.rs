@@ -125,7 +125,7 @@ fn an_unknown_key_is_led_home() {
     let told = faults(&GOOD.replace("url =", "ulr ="), &[]);
     assert_eq!(told, ["config.toml:7:1: upstreams.chat.ulr: unknown key; did you mean \"url\"?"]);
     let listed = fault("[log]\ncolour = true\n");
-    let known = "level, format, access, access_format, access_query, access_to, request_id, traceparent, sampled_one_in";
+    let known = "level, format, access, access_format, access_query, access_to, request_id, traceparent, sampled_one_in, otlp";
     assert_eq!(listed, format!("config.toml:9:1: log.colour: unknown key, expected one of {known}"));
 }
 

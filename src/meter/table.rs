@@ -154,6 +154,9 @@ metrics! {
         log_lines_dropped: Family<Counter> = "polliwog_log_lines_dropped" in Count by ["log"],
             "Lines of the `log` or the `access` log that were dropped, because they were read or written too slowly",
             "What reads the log is too slow, or gone, or the disk is full. Nobody waits for it: what does not fit into the queue is dropped.";
+        spans_dropped: Family<Counter> = "polliwog_spans_dropped" in Count by [],
+            "Spans that `log.otlp` names a collector for and that were dropped, because it is slow or down",
+            "Look at the collector, whose last refusal is in the log. Nobody waits for it: what does not fit into the queue is dropped, and nothing is sent twice.";
         reloads: Family<Counter> = "polliwog_config_reloads" in Count by ["outcome"],
             "Reloads of the configuration, `done` and `refused`",
             "`refused`: the log has each fault, and so does `polliwog check`. The configuration before stays in force.";

@@ -333,6 +333,7 @@ async fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.first_loaded();
     metrics.limits();
     metrics.log_lines_dropped(LogName::Log)(0);
+    metrics.spans_dropped()(0);
     metrics.may_order();
     metrics.certificates_expire([("a.pem".to_owned(), "a.test".to_owned(), UNIX_EPOCH)].into_iter());
     metrics.succession().set(1, 2);

@@ -82,16 +82,25 @@ impl Question {
                 headers.insert(name, value);
             }
         }
+        Self::with_body(Method::GET, headers, Bytes::new())
+    }
+
+    /// Asks with this header and this body.
+    pub(super) fn with_body(method: Method, mut headers: HeaderMap, body: Bytes) -> Self {
+        if !body.is_empty() {
+            // Otherwise it would be sent in chunks.
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
         Self(ForwardRequest {
-            method: Method::GET,
+            method,
             uri: Uri::from_static(ROOT),
             prefix: Some(ROOT.to_owned()),
             is_login: is_login(&headers),
             headers,
             client: None,
             spelling: Spelling::default(),
-            body: ClientBody::from(Bytes::new()),
-            // Of a body that is empty.
+            body: ClientBody::from(body),
+            // It is short.
             charge: Budget::default().charge(),
             body_limits: BodyLimits::default(),
             stall_timeout: STALL_TIMEOUT,

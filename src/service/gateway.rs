@@ -119,9 +119,7 @@ impl Gateway {
         };
         let op = task.op();
         count_request(&self.route.meter, op, &head, connection);
-        if let Some(bridge) = task.bridge() {
-            bridge.info().note_request(&head.extensions);
-        }
+        task.note(&head.extensions);
         let answered = |response| self.answered(op, &origin, response);
         let compresses = self.route.settings.compression && !matches!(task, Task::Push(..));
         let asker = Asker::new(&head.headers, compresses, self.dialect.spares_legacy_ie());

@@ -4,7 +4,8 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
-use crate::access_log::Request;
+use crate::access_log::{Request, Traced};
+use crate::spans::Spans;
 use crate::trace_context::TraceContext;
 
 /// What requests are marked with, for their backends and for the access log.
@@ -25,8 +26,9 @@ impl Default for Marks {
 }
 
 impl Marks {
-    /// Marks a request, and notes its marks for its line. `is_trusted` is whether a trusted proxy has sent it.
-    pub(super) fn mark(self, head: &mut Parts, is_trusted: impl FnOnce() -> bool) {
+    /// Marks a request, and notes its marks for its line and for its span, which goes to `spans`. `is_trusted` is whether a
+    /// trusted proxy has sent it.
+    pub(super) fn mark(self, head: &mut Parts, spans: Option<&Spans>, is_trusted: impl FnOnce() -> bool) {
         if !(self.request_id || self.trace) {
             return;
         }
@@ -35,12 +37,13 @@ impl Marks {
         let id = if self.request_id { mark_id(&mut head.headers, is_trusted) } else { None };
         let trace = if self.trace { self.mark_trace(&mut head.headers, is_trusted) } else { None };
         if let Some(request) = Request::of(&head.extensions) {
-            request.mark(id, trace.map(|trace| trace.trace));
+            let trace = trace.map(|(context, parent)| Traced { context, parent, spans: spans.cloned() });
+            request.mark(id, trace);
         }
     }
 
-    /// Continues a request's trace, or begins one. The trace may be anybody's; whether it is recorded only a trusted proxy says.
-    fn mark_trace(self, headers: &mut HeaderMap, is_trusted: bool) -> Option<TraceContext> {
+    /// Continues a request's trace, or begins one; returns it with the span that the request came from. The trace may be anybody's; whether it is recorded only a trusted proxy says.
+    fn mark_trace(self, headers: &mut HeaderMap, is_trusted: bool) -> Option<(TraceContext, Option<u64>)> {
         let mut values = headers.get_all(TRACEPARENT).iter();
         let came = values.next().and_then(|value| TraceContext::parse(value.as_bytes()));
         let came = came.filter(|_| values.next().is_none());
@@ -58,7 +61,7 @@ impl Marks {
         };
         let ours = TraceContext { trace, span, is_sampled };
         headers.insert(TRACEPARENT, HeaderValue::try_from(ours.to_string()).ok()?);
-        Some(ours)
+        Some((ours, came.map(|came| came.span)))
     }
 
     fn samples(self, random: u64) -> bool {
@@ -96,7 +99,7 @@ mod tests {
         for (name, value) in lines {
             head.headers.append(*name, value.parse().unwrap());
         }
-        marks.mark(&mut head, || is_trusted);
+        marks.mark(&mut head, None, || is_trusted);
         head.headers
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use super::collector::Collector;
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
@@ -39,6 +40,8 @@ pub struct Running {
     pub(super) access: AccessLog,
     /// What requests are marked with.
     pub(super) marks: Marks,
+    /// Where their spans go, if they have some.
+    collector: Option<Arc<Collector>>,
 }
 
 /// Routes of earlier configurations: each serves the sessions that it still has, and nothing else.
@@ -153,13 +156,19 @@ impl Running {
             refusals: Refusals::default(),
             access: AccessLog::default(),
             marks: Marks::default(),
+            collector: None,
         }
     }
 
-    /// Returns the same, whose requests have lines in this log and these marks.
+    /// Returns the same, whose requests have lines in this log, these marks, and spans that go to a collector.
     #[must_use]
-    pub fn seen(self, access: AccessLog, marks: Marks) -> Self {
-        Self { access, marks, ..self }
+    pub fn seen(self, access: AccessLog, marks: Marks, collector: Option<Arc<Collector>>) -> Self {
+        Self { access, marks, collector, ..self }
+    }
+
+    /// Returns where spans of requests go, if they have some.
+    pub const fn collector(&self) -> Option<&Arc<Collector>> {
+        self.collector.as_ref()
     }
 
     /// Returns the same without those routes of the past that `is_over` names, or `None` if there are none such.
@@ -167,8 +176,11 @@ impl Running {
         let past: Vec<_> = self.past.routes.iter().filter(|served| !is_over(served)).cloned().collect();
         let is_less = past.len() < self.past.routes.len();
         is_less.then(|| {
-            Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past)
-                .seen(self.access.clone(), self.marks)
+            Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past).seen(
+                self.access.clone(),
+                self.marks,
+                self.collector.clone(),
+            )
         })
     }
 

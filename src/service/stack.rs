@@ -76,7 +76,8 @@ impl Service<Request<ClientBody>> for Stack {
         let (mut head, body) = request.into_parts();
         let running = self.current.load();
         let peer = || self.connection.client.peer.ip();
-        let line = running.access.begin(&mut head, body.size_hint().exact(), peer);
+        let has_span = running.collector().is_some();
+        let line = running.access.begin(&mut head, body.size_hint().exact(), has_span, peer);
         let serving = self.serve(&running, head, body);
         match line {
             None => serving,
@@ -114,7 +115,7 @@ impl Stack {
         }
         note_route(&head, served, &self.connection);
         let is_trusted = || self.connection.client.peer.is_among(served.trusted_proxies());
-        running.marks.mark(&mut head, is_trusted);
+        running.marks.mark(&mut head, running.collector().map(|collector| collector.spans()), is_trusted);
         if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
             return Serving::done(refused);
         }

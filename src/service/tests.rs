@@ -14,4 +14,5 @@ mod reserved;
 mod silent;
 mod site;
 mod slow;
+mod spans;
 mod twins;

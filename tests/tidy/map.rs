@@ -19,6 +19,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "hop",
         "agent",
         "trace_context",
+        "spans",
         "address",
         "networks",
         "chain",

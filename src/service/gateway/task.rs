@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use http::Extensions;
+
+use crate::access_log::Request;
 use crate::bridge::Bridge;
 use crate::dialect::{Answered, Beginning, Framing};
 use crate::meter;
@@ -23,15 +26,20 @@ pub(super) enum Task {
 }
 
 impl Task {
-    /// Returns the session that it is about, if that is here already.
-    pub(super) const fn bridge(&self) -> Option<&Arc<Bridge>> {
+    /// Notes for a request's line and span, if it has some, what the request does.
+    pub(super) fn note(&self, extensions: &Extensions) {
         match self {
             Self::Poll(bridge, ..)
             | Self::Stream(bridge, ..)
             | Self::Push(bridge, _)
             | Self::Leave(bridge, _)
-            | Self::Upgrade(bridge, _) => Some(bridge),
-            Self::Begin(..) | Self::TurnAway(_) | Self::ReportEnd(..) => None,
+            | Self::Upgrade(bridge, _) => bridge.info().note_request(extensions),
+            Self::Begin(..) => {
+                if let Some(request) = Request::of(extensions) {
+                    request.operate("handshake");
+                }
+            }
+            Self::TurnAway(_) | Self::ReportEnd(..) => {}
         }
     }
 

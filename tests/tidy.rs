@@ -16,6 +16,8 @@ mod addresses;
 mod circles;
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/colours.rs"]
+mod colours;
 #[path = "tidy/english.rs"]
 mod english;
 #[path = "tidy/lock.rs"]

@@ -14,6 +14,7 @@ mod failure;
 mod leaf;
 mod ordered;
 mod server;
+mod shown_leaf;
 mod subject;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub use failure::Failure;
 pub use leaf::Validity;
 pub use ordered::{ALPN_ACME, Acme, AcmeAccount, Issued, Ordered};
 pub use server::{ClientAuth, NextTls, ServerTls, TlsFiles, client_subject};
+pub use shown_leaf::client_of;
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@ pub fn compare(config: &Config, admin: &str) -> Result<Differing, String> {
     let mut salt = [0; 8];
     getrandom::fill(&mut salt).map_err(|error| error.to_string())?;
     let query = Fixed::of(config).to_query(&u64::from_ne_bytes(salt).to_string());
-    let (status, body) = ask(admin, &format!("/api/differing?{query}"), config.admin.token.as_ref())?;
+    let (status, body) = ask(admin, &format!("/api/differing?{query}"), &config.admin)?;
     if !status.is_success() {
         return Err(format!("{admin}: it responds {status}: is that an admin listener?"));
     }

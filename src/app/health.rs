@@ -12,14 +12,15 @@ use crate::service::AdminSettings;
 /// # Errors
 /// It cannot be asked; the text says why.
 pub fn health(admin: &AdminSettings, ready: bool) -> Result<(bool, String), String> {
-    let admin = url(&admin.listen);
-    let (status, body) = ask(&admin, if ready { "/readyz" } else { "/livez" }, None)?;
+    // Health needs no token.
+    let asked = AdminSettings { token: None, ..admin.clone() };
+    let (status, body) = ask(&url(admin), if ready { "/readyz" } else { "/livez" }, &asked)?;
     Ok((status.is_success(), String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// Returns how a listener is reached from the host that it is on.
-fn url(listen: &ListenAddress) -> String {
-    match listen {
+fn url(admin: &AdminSettings) -> String {
+    match &admin.listen {
         ListenAddress::Unix(path) => format!("unix:{}", path.display()),
         ListenAddress::Ip(address) => {
             let mut address = *address;
@@ -29,7 +30,8 @@ fn url(listen: &ListenAddress) -> String {
                 IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
                 ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
             });
-            format!("http://{address}")
+            let scheme = if admin.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{address}")
         }
     }
 }
@@ -43,10 +45,11 @@ mod tests {
 
     #[test]
     fn a_listener_is_reached_from_its_host() {
-        let of = |address: &str| url(&address.parse::<SocketAddr>().unwrap().into());
+        let at = |listen| url(&AdminSettings { listen, ..AdminSettings::default() });
+        let of = |address: &str| at(address.parse::<SocketAddr>().unwrap().into());
         assert_eq!(of("10.0.0.1:9090"), "http://10.0.0.1:9090");
         assert_eq!(of("0.0.0.0:9090"), "http://127.0.0.1:9090");
         assert_eq!(of("[::]:9090"), "http://[::1]:9090");
-        assert_eq!(url(&ListenAddress::Unix(Path::new("/run/a.sock").into())), "unix:/run/a.sock");
+        assert_eq!(at(ListenAddress::Unix(Path::new("/run/a.sock").into())), "unix:/run/a.sock");
     }
 }

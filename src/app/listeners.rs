@@ -64,7 +64,7 @@ pub(super) fn note(config: &Config, public: &Server, admin: &Server) {
         tracing::info!(%address, listener = &*listener, tls, routes, "listening");
     }
     for SocketName { address, .. } in admin.local_addrs() {
-        tracing::info!(%address, "admin listening");
+        tracing::info!(%address, tls = config.admin.tls.is_some(), "admin listening");
     }
     note_idle(config);
 }
@@ -86,10 +86,13 @@ fn note_idle(config: &Config) {
     }
 }
 
-fn admin(config: &Config) -> Settings {
+/// Returns the settings of the admin listener.
+pub(super) fn admin(config: &Config) -> Settings {
     Settings {
         listeners: vec![ListenerSettings {
             socket_mode: config.admin.socket_mode,
+            tls: config.admin.tls.clone(),
+            http2: false,
             ..ListenerSettings::at(ADMIN, vec![config.admin.listen.clone()])
         }],
         ..Settings::default()

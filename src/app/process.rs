@@ -93,9 +93,8 @@ impl Process {
         let endings = Endings::default();
         listeners::note(config, &public, &admin);
         let make = stacks(current.clone());
-        let connections = &wiring.work.connections;
-        let public =
-            public.with_limits(limits.clone()).serve(make, connections, vital, &endings.public, &metrics);
+        let public = public.with_limits(limits.clone());
+        let public = public.serve(make, &wiring.work.connections, vital, &endings.public, &metrics);
         let orders = Orders::new(public.ordered());
         // A process without [cluster] has no nodes to show.
         let has_nodes = config.cluster.is_some();
@@ -111,11 +110,12 @@ impl Process {
             sessions: Sessions(registry),
             dialects: dialects(current.clone()),
             control,
-            token: Arc::new(move || configured.borrow().admin.token.clone()),
+            in_force: Arc::new(move || configured.borrow().admin.clone()),
+            has_certificate: false,
         };
         helpers.spawn_endless("what operators are told", service.clone().tell());
-        let make = move |_: ConnectInfo| service.clone();
-        admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
+        let make = move |info: ConnectInfo| service.of_client(info.subject.is_some());
+        let admin = admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics);
 
         let asked = Background { vital: vital.clone(), ..Background::default() };
         let nodes = cluster
@@ -144,6 +144,7 @@ impl Process {
             wiring: Arc::clone(&wiring),
             current: current.clone(),
             public,
+            admin,
             certified,
             orders,
             listed: succession.as_ref().map(Succession::listed),

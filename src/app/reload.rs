@@ -35,6 +35,7 @@ pub(super) struct Reloader {
     pub(super) wiring: Arc<Wiring>,
     pub(super) current: Current,
     pub(super) public: Open,
+    pub(super) admin: Open,
     /// What other nodes meet.
     pub(super) certified: Option<Certified>,
     pub(super) orders: Orders,
@@ -145,6 +146,7 @@ impl Reloader {
         let (config, places) = before.reload(&self.origin)?;
         let refused = |error| Refused::bind(error, &config.server, &places);
         let server = self.public.prepare(&config.server).map_err(refused)?;
+        let admin = self.admin.prepare(&listeners::admin(&config)).context("[admin]")?;
         let certified = self.certified.as_ref().map(|now| now.prepare(&config)).transpose()?;
         let running = self.wiring.next(&config, &self.current.load())?;
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
@@ -164,6 +166,7 @@ impl Reloader {
         self.current.replace(running);
         let earlier = self.public.local_addrs();
         self.public.replace(server);
+        self.admin.replace(admin);
         self.orders.want(self.public.ordered());
         if let Some((now, next)) = self.certified.as_mut().zip(certified) {
             now.replace(next);

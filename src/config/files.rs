@@ -38,6 +38,9 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
             }
         }
     }
+    if let Some(files) = &config.admin.tls {
+        report(ServerTls::read(files).map(drop), tree, &["admin", "tls"], sink);
+    }
     if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
         // The same files for both sides: a fault is told once.
         let config = ServerTls::read(&files.listener()).map(drop);
@@ -108,12 +111,17 @@ impl Config {
     /// Returns the certificates, with their keys, that are shown to clients, nodes and backends. Of those that are ordered,
     /// some may not be there yet.
     pub fn identities(&self) -> impl Iterator<Item = Identity> {
-        let listeners = self.server.listeners.iter().filter_map(|one| one.tls.as_ref());
-        let clients = listeners.clone().flat_map(|tls| &tls.certificates);
+        let listeners = self.listeners_tls();
+        let clients = self.listeners_tls().flat_map(|tls| &tls.certificates);
         let ordered = listeners.filter_map(|tls| tls.acme.as_ref()).flat_map(Acme::identities);
         let nodes = self.cluster.iter().filter_map(|cluster| Some(&cluster.tls.as_ref()?.identity));
         let backends = self.asked().filter_map(|upstream| upstream.tls.identity.as_ref());
         clients.chain(nodes).chain(backends).cloned().chain(ordered)
+    }
+
+    /// Returns what is shown to clients and operators, and asked of them.
+    fn listeners_tls(&self) -> impl Iterator<Item = &TlsFiles> {
+        self.server.listeners.iter().filter_map(|one| one.tls.as_ref()).chain(&self.admin.tls)
     }
 
     /// Returns every server that is asked for something: backends, and those that say who may come in.
@@ -129,9 +137,7 @@ impl Config {
             files.push(path.clone());
         }
         // What is ordered is not read by a reload, but whenever it changes.
-        for TlsFiles { certificates, client_ca, client_auth: _, acme: _ } in
-            self.server.listeners.iter().filter_map(|one| one.tls.as_ref())
-        {
+        for TlsFiles { certificates, client_ca, client_auth: _, acme: _ } in self.listeners_tls() {
             let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];
             files.extend(certificates.iter().flat_map(pair));
             files.extend(client_ca.clone());

@@ -113,6 +113,8 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
             |table, key, admin| table.set(key, &mut admin.socket_mode, mode)),
         row(Admin, "token", Text, Example("\"secret-of-operators\""), "of at least 16 characters; unset: everybody may ask",
             |table, key, admin| admin.token = table.value(key, secret)),
+        row(Admin, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; client_ca lets operators in",
+            |table, key, admin| admin.tls = tls::read(table, key)),
     ]
 };
 
@@ -327,6 +329,9 @@ fn name(node: &Node) -> Result<Arc<str>, Wrong> {
 pub(super) fn read_admin(table: &Table<'_>, public: &[Taken]) -> AdminSettings {
     let mut settings = AdminSettings::default();
     read_rows(ADMIN, table, &mut settings);
+    if settings.tls.as_ref().is_some_and(|tls| tls.acme.is_some()) {
+        table.report("tls", "acme".to_owned(), "files: what is ordered is for clients");
+    }
     judge_mode(settings.socket_mode, std::slice::from_ref(&settings.listen), table);
     if let Some(Taken { key, address, .. }) = public.iter().find(|one| one.collides_with(&settings.listen)) {
         let found = show_text(&settings.listen.to_string());

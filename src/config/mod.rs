@@ -142,10 +142,10 @@ impl Config {
         let address = self.admin.listen.ip().filter(|address| !address.ip().is_loopback())?;
         let open = || {
             format!(
-                "admin.listen: everybody who reaches {address} may end sessions and the process: set admin.token"
+                "admin.listen: everybody who reaches {address} may end sessions and the process: set admin.token, or client_ca in admin.tls"
             )
         };
-        self.admin.token.is_none().then(open)
+        (!self.admin.is_closed()).then(open)
     }
 
     /// Returns a warning, if there is a route that has a node ask all the others for each id that it does not know, and these are too

@@ -15,6 +15,7 @@ use crate::jwt::Rules;
 use crate::networks::Networks;
 use crate::route_id::RouteId;
 use crate::session;
+use crate::tls::TlsFiles;
 use crate::upstream::{self, BodyLimits, RequestLimits};
 
 /// One `[[routes]]` entry, with `[defaults]` applied.
@@ -220,10 +221,29 @@ pub struct AdminSettings {
     pub socket_mode: u32,
     /// What operators must send in `Authorization`, if anything.
     pub token: Option<HeaderValue>,
+    /// Its certificates, if it speaks TLS, and the authorities of the certificates that let operators in.
+    pub tls: Option<TlsFiles>,
+}
+
+impl AdminSettings {
+    /// Returns whether operators may show a certificate.
+    pub fn knows_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+
+    /// Returns whether only operators are let in.
+    pub fn is_closed(&self) -> bool {
+        self.token.is_some() || self.knows_certificates()
+    }
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into(), socket_mode: 0o660, token: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into(),
+            socket_mode: 0o660,
+            token: None,
+            tls: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator sees and does by the admin listener: the sessions, and their ends.
 
 mod access;
+mod certified;
 mod events;
 mod sessions;
 

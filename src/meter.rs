@@ -7,6 +7,7 @@
 mod admission;
 mod cluster;
 mod directory;
+mod dropped;
 mod family;
 mod memory;
 mod process;
@@ -175,27 +176,6 @@ impl Metrics {
     pub fn limits(&self) -> LimitMeter {
         let of = |limit: &Limit| self.0.whole.limited.series(vec![("limit", Cow::Borrowed(limit.word()))]);
         LimitMeter(Limit::ALL.iter().map(of).collect())
-    }
-
-    /// Returns what counts the dropped lines of a log.
-    pub fn log_lines_dropped(&self, log: LogName) -> impl Fn(u64) + Send + Sync + use<> {
-        let of = |log: LogName| vec![("log", Cow::Borrowed(log.word()))];
-        // A log that drops nothing shows so.
-        for one in LogName::ALL {
-            self.0.whole.log_lines_dropped.series(of(*one));
-        }
-        let dropped = self.0.whole.log_lines_dropped.series(of(log));
-        move |count| {
-            dropped.inc_by(count);
-        }
-    }
-
-    /// Returns what counts spans that were dropped.
-    pub fn spans_dropped(&self) -> impl Fn(u64) + Send + Sync + use<> {
-        let dropped = self.0.whole.spans_dropped.series(Vec::new());
-        move |count| {
-            dropped.inc_by(count);
-        }
     }
 
     /// Sets the maximum number of concurrent sessions.

@@ -4,10 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
-use polliwog::config::Config;
 use polliwog::docs;
 
 #[path = "readme/balancers.rs"]
@@ -144,7 +143,7 @@ fn run_by_hand(with_directory: bool) {
 
     let kind = if with_directory { "directory" } else { "list" };
     let name = format!("by-hand-{kind}-{}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     let balancer = fs::read_to_string(root().join("deploy/cluster/by-hand.cfg")).unwrap();
     let ports: Vec<TcpListener> = (0..11).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -213,7 +212,7 @@ fn the_configuration_of_the_cluster_in_deploy_is_valid() {
             ("POLLIWOG_CLUSTER__TOKEN".into(), "a-long-secret-of-all-nodes".into()),
             ("POLLIWOG_CLUSTER__DIRECTORY".into(), "redis://:a-long-secret-of-all-nodes@redis:6379".into()),
         ];
-        Config::parse(&text, "config.toml", env.into_iter())
+        polliwog::config::Config::parse(&text, "config.toml", env.into_iter())
             .unwrap_or_else(|faults| panic!("{node}: {faults}"));
     }
 }

@@ -131,22 +131,18 @@ impl AccessLog {
         }
     }
 
-    /// Begins a request's line, if requests have lines or spans, and adds the request to its extensions. Its header comes
-    /// from this address; `body_len` is the length of its body, if it says so.
-    pub fn begin(
-        &self,
-        head: &mut Parts,
-        body_len: Option<u64>,
-        has_span: bool,
-        peer: impl FnOnce() -> Option<IpAddr>,
-    ) -> Option<OpenRequest> {
-        if !self.0.has_requests.load(Ordering::Relaxed) && !has_span {
-            return None;
-        }
+    /// Returns whether requests have lines.
+    pub fn has_requests(&self) -> bool {
+        self.0.has_requests.load(Ordering::Relaxed)
+    }
+
+    /// Begins the line and the span of a request, and adds the request to its extensions. Its header comes from this address;
+    /// `body_len` is the length of its body, if it says so.
+    pub fn begin(&self, head: &mut Parts, body_len: Option<u64>, peer: Option<IpAddr>) -> OpenRequest {
         let shows_query = self.0.active.load().as_ref().is_some_and(|active| active.settings.query);
-        let request = Arc::new(Request::new(head, body_len, peer(), shows_query));
+        let request = Arc::new(Request::new(head, body_len, peer, shows_query));
         head.extensions.insert(Arc::clone(&request));
-        Some(OpenRequest { log: self.clone(), request, status: None, bytes: 0 })
+        OpenRequest { log: self.clone(), request, status: None, bytes: 0 }
     }
 }
 
@@ -177,7 +173,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         // Where lines go now. There is none if a reload has ended them in between.
-        if self.log.0.has_requests.load(Ordering::Relaxed)
+        if self.log.has_requests()
             && let Some(active) = &*self.log.0.active.load()
         {
             active.write(&self.request.line(self.status, self.bytes), SystemTime::now());

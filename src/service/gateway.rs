@@ -119,7 +119,9 @@ impl Gateway {
         };
         let op = task.op();
         count_request(&self.route.meter, op, &head, connection);
-        task.note(&head.extensions);
+        if !head.extensions.is_empty() {
+            task.note(&head.extensions);
+        }
         let answered = |response| self.answered(op, &origin, response);
         let compresses = self.route.settings.compression && !matches!(task, Task::Push(..));
         let asker = Asker::new(&head.headers, compresses, self.dialect.spares_legacy_ie());

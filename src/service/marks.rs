@@ -26,10 +26,15 @@ impl Default for Marks {
 }
 
 impl Marks {
+    /// Returns whether requests have any.
+    pub(super) const fn are_wanted(self) -> bool {
+        self.request_id || self.trace
+    }
+
     /// Marks a request, and notes its marks for its line and for its span, which goes to `spans`. `is_trusted` is whether a
     /// trusted proxy has sent it.
     pub(super) fn mark(self, head: &mut Parts, spans: Option<&Spans>, is_trusted: impl FnOnce() -> bool) {
-        if !(self.request_id || self.trace) {
+        if !self.are_wanted() {
             return;
         }
         let is_trusted = is_trusted();

@@ -166,6 +166,11 @@ impl Running {
         Self { access, marks, collector, ..self }
     }
 
+    /// Returns whether requests have lines or spans.
+    pub(super) fn sees_requests(&self) -> bool {
+        self.collector.is_some() || self.access.has_requests()
+    }
+
     /// Returns where spans of requests go, if they have some.
     pub const fn collector(&self) -> Option<&Arc<Collector>> {
         self.collector.as_ref()

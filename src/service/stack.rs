@@ -75,10 +75,12 @@ impl Service<Request<ClientBody>> for Stack {
     fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         let running = self.current.load();
-        let peer = || self.connection.client.peer.ip();
-        let has_span = running.collector().is_some();
-        let line = running.access.begin(&mut head, body.size_hint().exact(), has_span, peer);
-        let serving = self.serve(&running, head, body);
+        let is_seen = running.sees_requests();
+        let line = is_seen.then(|| {
+            let peer = self.connection.client.peer.ip();
+            running.access.begin(&mut head, body.size_hint().exact(), peer)
+        });
+        let serving = self.serve(&running, head, body, is_seen);
         match line {
             None => serving,
             Some(line) => recorded(serving, line),
@@ -87,7 +89,7 @@ impl Service<Request<ClientBody>> for Stack {
 }
 
 impl Stack {
-    fn serve(&self, running: &Running, mut head: Parts, body: ClientBody) -> Serving {
+    fn serve(&self, running: &Running, mut head: Parts, body: ClientBody, is_seen: bool) -> Serving {
         if head.method == Method::CONNECT {
             return Serving::done(refuse_connect());
         }
@@ -113,9 +115,11 @@ impl Stack {
         if let Some(jwt) = &route.jwt {
             jwt.from.take(&mut head);
         }
-        note_route(&head, served, &self.connection);
-        let is_trusted = || self.connection.client.peer.is_among(served.trusted_proxies());
-        running.marks.mark(&mut head, running.collector().map(|collector| collector.spans()), is_trusted);
+        if is_seen || running.marks.are_wanted() {
+            note_route(&head, served, &self.connection);
+            let is_trusted = || self.connection.client.peer.is_among(served.trusted_proxies());
+            running.marks.mark(&mut head, running.collector().map(|collector| collector.spans()), is_trusted);
+        }
         if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
             return Serving::done(refused);
         }

@@ -41,6 +41,7 @@ const FILES = [
   'dev-server',
   'demo',
   'dashboard',
+  'report',
   'http2',
   'http2-browsers',
   'demux',

@@ -1,8 +1,7 @@
 // The operator's page on the admin listener in a real browser: what it shows of sessions, and what an operator does there.
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { io } from 'socket.io-client';
+import { isAccessible } from '../lib/axe.mjs';
 import { started, suite } from '../lib/own.mjs';
 
 /** The page, once it shows its first snapshot, in a window of this width. */
@@ -76,15 +75,10 @@ const cases = [
       await connect(t, proxy, 'polling');
       const page = await open(t, proxy);
       await t.eventually(async () => (await page.locator('#sessions tbody tr').count()) === 1, 'a session in the table');
-      await page.evaluate(await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
       for (const width of [1280, 390]) {
         await page.setViewportSize({ width, height: 800 });
         t.assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
-        for (const colorScheme of ['light', 'dark']) {
-          await page.emulateMedia({ colorScheme });
-          const { violations } = await page.evaluate(() => globalThis.axe.run());
-          t.assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes[0].html]), []);
-        }
+        await isAccessible(t, page, `${width} px`);
       }
     },
   },

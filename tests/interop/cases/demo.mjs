@@ -1,8 +1,7 @@
 // The page of the shipped configuration in a real browser: two clients show what each transport costs, and the cases check it.
 
 import net from 'node:net';
-import { createRequire } from 'node:module';
-import { readFile } from 'node:fs/promises';
+import { isAccessible } from '../lib/axe.mjs';
 import { clients, POLLING, WEBSOCKET } from '../lib/demo.mjs';
 
 /** How far the estimate of header bytes may be off. */
@@ -244,23 +243,14 @@ const cases = [
     name: 'axe finds nothing wrong with the page in the browser, in either light, blocked, with open headers and a dialog',
     async client(t) {
       const demo = await open(t);
-      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-      await demo.page.evaluate(axe);
-      const isClean = async (when) => {
-        for (const colorScheme of ['light', 'dark']) {
-          await demo.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-          const { violations } = await demo.page.evaluate(() => globalThis.axe.run());
-          t.assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], `${when}, ${colorScheme}`);
-        }
-      };
       await demo.toggle(/^Old client/);
       await demo.press('Block WebSocket');
       await demo.until(WEBSOCKET, 'polling instead');
       await demo.press('Pause');
       await demo.pane(POLLING).locator('.exchange button').last().click();
-      await isClean('blocked');
+      await isAccessible(t, demo.page, 'blocked');
       await demo.press('Join from a phone');
-      await isClean('the dialog');
+      await isAccessible(t, demo.page, 'the dialog');
     },
   },
   {

@@ -6,8 +6,9 @@ use tokio::time::{Instant, sleep};
 
 use super::session::{Session, Sessions};
 use super::websocket::Socket;
+use crate::codec::engineio::OpenPacket;
 use crate::doctor::facts::{Ended, Exchange, Failure, Idle, Opening};
-use crate::packet::Packet;
+use crate::packet::{Packet, Text};
 use crate::revision::Revision;
 
 /// Polls and says nothing, for at most `longest`.
@@ -31,7 +32,7 @@ async fn watch(sessions: &Sessions, session: &Session, longest: Duration) -> Idl
     let interval = session.open.ping_interval;
     let until = began + longest.min(interval.saturating_add(GRACE));
     let mut idle = Idle { asked: String::new(), interval, silent: Duration::ZERO, ended: Ended::Still };
-    let mut unknown = 0;
+    let (mut unknown, mut early) = (0, false);
     for _ in 0..POLLS_MAX {
         let now = Instant::now();
         let Some(left) = until.checked_duration_since(now).filter(|left| !left.is_zero()) else {
@@ -55,6 +56,12 @@ async fn watch(sessions: &Sessions, session: &Session, longest: Duration) -> Idl
         };
         idle.silent = idle.silent.max(exchange.took);
         if packets.iter().any(|packet| matches!(packet, Packet::Ping(_) | Packet::Pong(_))) {
+            if session.revision == Revision::V4 && !early && is_early(began.elapsed(), interval) {
+                early = true;
+                idle.silent = Duration::ZERO;
+                sessions.post(session, &[Packet::Pong(Text::default())]).await;
+                continue;
+            }
             idle.ended = Ended::Beat;
             return idle;
         }
@@ -90,14 +97,27 @@ pub(super) async fn web_socket(
     let client = sessions.client();
     let (mut opening, socket) = Socket::open(client, revision, None).await;
     let Some(mut socket) = socket else { return (opening, None) };
-    opening.first = Some(socket.expect("0", client.patience).await);
-    if !matches!(opening.first, Some(Ok(()))) {
+    let first = socket.text("0", client.patience).await;
+    // Whose heartbeat it is depends on whether a proxy relays it.
+    let own = first.as_ref().ok().and_then(|open| OpenPacket::decode(&Text::from(open[1..].to_owned())));
+    let interval = own.map_or(interval, |open| open.ping_interval);
+    let has_begun = first.is_ok();
+    opening.first = Some(first.map(drop));
+    if !has_begun {
         return (opening, None);
     }
-    let began = Instant::now();
+    let mut heard = Instant::now();
+    let patience = longest.min(interval.saturating_add(GRACE));
     let beat = async {
         match revision {
-            Revision::V4 => socket.wait_for("2", longest.min(interval.saturating_add(GRACE))).await,
+            Revision::V4 => match socket.wait_for("2", patience).await {
+                Ok(_) if is_early(heard.elapsed(), interval) => {
+                    socket.send("3").await.map_err(Some)?;
+                    heard = Instant::now();
+                    socket.wait_for("2", patience).await
+                }
+                ended => ended,
+            },
             Revision::V3 if longest < interval => socket.wait_for("3", longest).await,
             Revision::V3 => match socket.wait_for("3", interval).await {
                 Err(None) => {
@@ -109,14 +129,19 @@ pub(super) async fn web_socket(
         }
     };
     let ended = match beat.await {
-        Ok(()) => Ended::Beat,
+        Ok(_) => Ended::Beat,
         Err(None) => Ended::Still,
         Err(Some(came)) => Ended::Cut(came),
     };
     let asked = opening.exchange.asked.clone();
-    let idle = Idle { asked, interval, silent: began.elapsed(), ended };
+    let idle = Idle { asked, interval, silent: heard.elapsed(), ended };
     socket.close().await;
     (opening, Some(idle))
+}
+
+/// Returns whether a ping after this time is none of the heartbeat: some servers send one at once, as engineioxide does.
+fn is_early(elapsed: Duration, interval: Duration) -> bool {
+    elapsed < interval / 2
 }
 
 /// How late a heartbeat may come.

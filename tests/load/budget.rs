@@ -117,7 +117,7 @@ async fn echoed(sets: &mut [Vec<Socket>; 2]) -> [u32; 2] {
     for (set, mut socket) in sockets {
         talking.spawn(async move {
             let (mut ticks, mut count) = (interval(PACE), 0);
-            // What was missed is not made up for.
+            // Those that are late are left out.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             while begun.elapsed() < COMPARED_FOR {
                 ticks.tick().await;

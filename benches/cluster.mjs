@@ -7,6 +7,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { backend, binary, callgrind, hasCallgrind, instructions, proxy, route, run, server, start, stop } from './subjects.mjs';
 import { open } from './rounds.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const seconds = Number(process.env.SECONDS_EACH ?? 5);
 
@@ -138,4 +139,4 @@ for (const [name, upstream] of Object.entries(UPSTREAMS)) {
   const [one, two] = [local[0].toFixed(2), foreign.map((size) => size.toFixed(2)).join(' + ')];
   console.log(`| parked poll; ${name}, kB | ${one} | ${two} | |`);
 }
-process.exit(0);
+await leave(0);

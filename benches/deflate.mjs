@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { callgrind, hasCallgrind, instructions, proxy, route, server, stop } from './subjects.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const { WebSocket, WebSocketServer } = createRequire(new URL('../tests/interop/', import.meta.url))('ws');
 const SESSIONS = Number(process.env.SESSIONS ?? 2000);
@@ -88,4 +89,4 @@ for (const [way, lines] of Object.entries(WAYS)) {
   sockets.forEach((socket) => socket.terminate());
   await stop(subject);
 }
-process.exit(0);
+await leave(0);

@@ -5,6 +5,7 @@ import net from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { backend, callgrind, instructions, proxy, route, server, stop } from './subjects.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const SESSIONS = 16;
 process.env.TOKIO_WORKER_THREADS = '1';
@@ -75,4 +76,4 @@ for (const [name, upstream] of Object.entries(await backend(back))) {
   }
   await stop(subject);
 }
-process.exit(0);
+await leave(0);

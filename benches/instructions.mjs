@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { client } from './rounds.mjs';
 import { backend, callgrind, hasCallgrind, instructions, proxy, route, server } from './subjects.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const RESTED = 'push to a poll that has waited for long';
 /** Timers fire when they do, and how many messages share a write on one connection depends on the machine's other work. */
@@ -16,7 +17,7 @@ const KEPT = new URL('instructions.json', import.meta.url);
 
 if (!hasCallgrind) {
   console.error('no callgrind: it comes with valgrind');
-  process.exit(1);
+  await leave(1);
 }
 
 // One worker: which of several looks at a socket changes from run to run.
@@ -83,4 +84,4 @@ for (const [what, now] of Object.entries(measured)) {
 // Another compiler writes other code, and the C library has other functions for another processor.
 const isComparable = kept.where === where;
 if (!isComparable) console.log(`counted with ${where}, kept with ${kept.where}: growth is told, and is no failure`);
-process.exit(hasGrown && isComparable ? 1 : 0);
+await leave(hasGrown && isComparable ? 1 : 0);

@@ -11,6 +11,7 @@ import { accepts, freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { certificate } from '../tests/interop/lib/secure.mjs';
 import { ask } from './http2.mjs';
 import { proxy, route, run, start, stop } from './subjects.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const seconds = Number(process.env.SECONDS_EACH ?? 3);
 const rounds = Number(process.env.ROUNDS ?? 3);
@@ -197,4 +198,4 @@ for (const [what, measure] of Object.entries(MEASURES)) {
   const span = `${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} .. ${Math.max(...ratios).toFixed(2)})`;
   console.log(`| ${what} | ${shown(own)} | ${shown(backend)} | ${shown(nginx)} | ${shown(node)} | ${span} |`);
 }
-process.exit(0);
+await leave(0);

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { freePort, sleep } from '../tests/interop/lib/ports.mjs';
 import { ask as request } from './http2.mjs';
 import { backend, callgrind, hasCallgrind, instructions, proxy, route, stop } from './subjects.mjs';
+import { leave } from '../tests/leave.mjs';
 
 const polls = Number(process.env.POLLS ?? 5000);
 const WARM = 1000;
@@ -138,4 +139,4 @@ if (only !== 'memory' && hasCallgrind) {
   console.log('\n| polls parked beside it | instructions of POST, echo, GET |\n|---|---|');
   for (const parked of [0, 1, 10, 97]) console.log(`| ${parked} | ${Math.round(await instructionsBeside(parked))} |`);
 }
-process.exit(0);
+await leave(0);

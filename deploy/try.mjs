@@ -14,6 +14,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { leave } from '../tests/leave.mjs';
 
 const here = import.meta.dirname;
 const interop = path.join(here, "../tests/interop");
@@ -271,4 +272,4 @@ outcomes.forEach(({ status, reason }, index) => {
 const missing = ["nginx", "haproxy"].filter((command) => !installed(command));
 if (missing.length) console.log(`not installed: ${missing.join(", ")}`);
 console.log(`${outcomes.length - failed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await leave(failed ? 1 : 0);

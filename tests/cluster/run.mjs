@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { CASES } from './cases.mjs';
 import { Site } from './site.mjs';
+import { leave } from '../leave.mjs';
 
 const { values: args } = parseArgs({ options: { only: { type: 'string', default: '' } } });
 let failed = 0;
@@ -32,4 +33,4 @@ for (const [name, { options, act }] of Object.entries(CASES)) {
   }
 }
 console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed > 0 ? 1 : 0);
+await leave(failed > 0 ? 1 : 0);

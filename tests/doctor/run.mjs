@@ -6,6 +6,7 @@ import { start } from '../interop/lib/processes.mjs';
 import { CASES } from './cases.mjs';
 import { checkRemedies } from './remedies.mjs';
 import { Site } from './site.mjs';
+import { leave } from '../leave.mjs';
 
 const AT_ONCE = 4;
 /** A busy machine may take long for an answer. */
@@ -22,7 +23,7 @@ for (const [trouble, fault] of checkRemedies(remedies)) {
 }
 console.log(`${remedies.size} remedies are taken by nginx and HAProxy`);
 console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed > 0 ? 1 : 0);
+await leave(failed > 0 ? 1 : 0);
 
 async function work() {
   for (let next = waiting.shift(); next; next = waiting.shift()) {

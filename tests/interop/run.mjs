@@ -7,15 +7,16 @@ import { args } from './lib/choice.mjs';
 import { COMMON } from './lib/context.mjs';
 import { Matrix } from './lib/versions.mjs';
 import { WAYS } from './lib/ways.mjs';
+import { leave } from '../leave.mjs';
 
 if (!WAYS[args.through]) {
   console.error(`--through ${args.through}: there are ${Object.keys(WAYS).join(', ')}`);
-  process.exit(2);
+  await leave(2);
 }
 
 if (!BROWSERS[args.browser]) {
   console.error(`--browser ${args.browser}: there are ${Object.keys(BROWSERS).join(' and ')}`);
-  process.exit(2);
+  await leave(2);
 }
 
 const FILES = [
@@ -71,7 +72,7 @@ for (const suite of suites) {
 
 if (args.list) {
   for (const { suite, test, transport } of jobs) console.log(`${suite.name}: ${test.name} [${transport}]`);
-  process.exit(0);
+  await leave(0);
 }
 
 const binary = args.direct || !process.env.POLLIWOG_BIN ? undefined : path.resolve(process.env.POLLIWOG_BIN);
@@ -108,4 +109,4 @@ if (binary && matrix.complete) {
 const tail = skipped ? `, ${skipped} skipped` : '';
 console.log(`${passed} passed, ${failed + stray + (untrue.length > 0)} failed${tail}`);
 await closeBrowser();
-process.exit(failed + stray + untrue.length > 0 || passed === 0 ? 1 : 0);
+await leave(failed + stray + untrue.length > 0 || passed === 0 ? 1 : 0);

@@ -9,6 +9,7 @@ import { Context } from './lib/context.mjs';
 import { Random } from './lib/random.mjs';
 import { Report } from './lib/report.mjs';
 import { Scene } from './lib/scene.mjs';
+import { leave } from '../leave.mjs';
 
 const { values: args } = parseArgs({ options: { only: { type: 'string', default: '' } } });
 const wanted = new RegExp(args.only, 'i');
@@ -58,7 +59,7 @@ const binary = process.env.POLLIWOG_BIN;
 const executable = binary && (await access(binary, constants.X_OK).then(() => true, () => false));
 if (!executable) {
   console.error(`POLLIWOG_BIN must name the built binary${binary ? `, and ${binary} is none` : ''}`);
-  process.exit(2);
+  await leave(2);
 }
 console.log(`SEED=${seed}`);
 const began = performance.now();
@@ -66,4 +67,4 @@ await Promise.all(BACKENDS.map(runAll));
 await runThrough();
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
 console.log(`${report.passed} passed, ${report.failed} failed`);
-process.exit(report.failed > 0 || report.passed === 0 ? 1 : 0);
+await leave(report.failed > 0 || report.passed === 0 ? 1 : 0);

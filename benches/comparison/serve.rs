@@ -22,6 +22,8 @@ where
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
     let socket = TcpSocket::new_v4()?;
+    // Its port is reserved by a socket that is bound to it.
+    socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
     let tasks = TaskTracker::new();

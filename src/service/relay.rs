@@ -65,9 +65,12 @@ pub(super) async fn begin(
         admission,
     };
     let stream = stream.with_patience(Some(Patience::new(settings.session.stall_timeout)));
+    // What a task captures stays in it, as long as it lives: room for each idle relay.
+    let begun = Box::new((stream, read_ahead, session));
     route.tracker.spawn(async move {
         // If the client is gone by now, the backend's stream is dropped with it.
         if let Some(client) = upgrading.stream().await {
+            let (stream, read_ahead, session) = *begun;
             Relay::new(client, (stream, read_ahead), session).run().await;
         }
     });

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -111,8 +111,22 @@ impl Relay {
     }
 
     /// Relays until both sides have ended.
-    pub async fn run(mut self) {
-        let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
+    ///
+    /// No `async fn`: its future would have room for two relays, the argument and the one that is polled.
+    pub fn run(self) -> impl Future<Output = ()> {
+        let mut relay = Some(self);
+        std::future::poll_fn(move |cx| {
+            if let Some(going) = &mut relay {
+                let end = ready!(going.poll_end(cx));
+                if let Some(ended) = relay.take() {
+                    ended.finish(end);
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn finish(mut self, end: End) {
         self.count();
         let RelayedSession { reservation, meter, handle, admission, .. } = self.session;
         handle.burden.leave();

@@ -74,6 +74,7 @@ mod request_log;
 mod shortage;
 mod silence;
 mod sockjs;
+mod spans;
 mod statuses;
 mod subject;
 mod succession;

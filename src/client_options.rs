@@ -1,12 +1,42 @@
-//! What the commands that act as clients read from their command line: a URL, headers, durations.
+//! What the commands that act as clients read from their command line: a dialect, a URL, headers, durations.
 //!
 //! Each function is a value parser: its error says what was expected.
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use http::{HeaderName, HeaderValue, Uri};
 
 use crate::units;
+
+/// The protocol of the clients.
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::missing_docs_in_private_items,
+        reason = "one by one they would make two pages of the help"
+    )
+)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Dialect {
+    #[value(name = "engine.io")]
+    EngineIo,
+    Sockjs,
+    Longpoll,
+    Websocket,
+}
+
+impl Dialect {
+    /// Returns its name in options and reports.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::EngineIo => "engine.io",
+            Self::Sockjs => "sockjs",
+            Self::Longpoll => "longpoll",
+            Self::Websocket => "websocket",
+        }
+    }
+}
 
 /// Reads the URL of a server. Credentials in it are refused, because they would be shown in reports.
 pub(crate) fn url(text: &str) -> Result<Uri, &'static str> {

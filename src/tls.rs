@@ -16,6 +16,7 @@ mod ordered;
 mod server;
 mod shown_leaf;
 mod subject;
+mod unverified;
 
 use std::fmt;
 use std::fs;
@@ -38,6 +39,7 @@ pub use leaf::Validity;
 pub use ordered::{ALPN_ACME, Acme, AcmeAccount, Issued, Ordered};
 pub use server::{ClientAuth, NextTls, ServerTls, TlsFiles, client_subject};
 pub use shown_leaf::client_of;
+pub use unverified::{Unverified, unverified_config};
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde_json::Value;
 
+use crate::client_options::Dialect;
 use crate::codec::engineio::{OpenPacket, Payload, v3};
 use crate::packet::{Packet, Text};
 use crate::revision::Revision;
@@ -32,9 +34,9 @@ pub(super) struct Facts {
     pub(super) plain: Option<Exchange>,
     /// POSTs, the largest first, until one is accepted.
     pub(super) posts: Vec<Sized>,
-    /// SockJS: what the server says of itself.
-    pub(super) info: Option<Exchange>,
-    /// SockJS: responses that go on, up to their first frame.
+    /// SockJS: what the server says of itself. longpoll: the request that begins a session.
+    pub(super) first: Option<Exchange>,
+    /// SockJS and longpoll: responses that go on, up to their first frame or line.
     pub(super) streams: Vec<Exchange>,
     /// The headers of every response.
     pub(super) heads: Vec<Head>,
@@ -42,6 +44,8 @@ pub(super) struct Facts {
     pub(super) cors: Option<Cors>,
     /// What a connection that offers HTTP/2 agreed on; `None` without TLS.
     pub(super) http2: Option<Http2>,
+    /// Whether the certificate is trusted, in words if it is not; `None` where only a trusted one is accepted.
+    pub(super) certificate: Option<Result<(), &'static str>>,
 }
 
 /// Where requests go.
@@ -51,6 +55,7 @@ pub(super) struct Target {
     /// Without a port; IPv6 in brackets.
     pub(super) host: String,
     pub(super) path: String,
+    pub(super) dialect: Dialect,
 }
 
 impl Target {
@@ -225,8 +230,8 @@ pub(super) struct Opening {
     pub(super) exchange: Exchange,
     /// What `Sec-WebSocket-Accept` must say.
     pub(super) accept: String,
-    /// What the WebSocket was for came: the open packet, or the pong of a probe. Otherwise why not; `None` if it never
-    /// opened.
+    /// What the WebSocket was for came: the open packet, the pong of a probe or that of a ping. Otherwise why not; `None` if it
+    /// never opened.
     pub(super) first: Option<Result<(), String>>,
 }
 
@@ -278,7 +283,7 @@ impl Exchange {
             }
             let text = String::from_utf8_lossy(&answer.body);
             answer.status.is_client_error()
-                && ["Session ID unknown", "Invalid session", "Unknown session"]
+                && ["Session ID unknown", "Invalid session", "Unknown session", "no such session"]
                     .iter()
                     .any(|words| text.contains(words))
         };
@@ -291,6 +296,19 @@ impl Answer {
     pub(super) fn is_sockjs_info(&self) -> bool {
         let text = String::from_utf8_lossy(&self.body);
         self.status.is_success() && text.contains("\"websocket\"") && text.contains("\"entropy\"")
+    }
+
+    /// Returns the id of the session that it begins, if it is a response of longpoll.
+    pub(super) fn session(&self) -> Option<String> {
+        let json: Value = serde_json::from_slice(&self.body).ok()?;
+        let sid = json["session"].as_str().filter(|sid| is_fit(sid) && !sid.contains('/'))?;
+        (self.status == StatusCode::CREATED && json["after"].is_u64()).then(|| sid.to_owned())
+    }
+
+    /// Returns the number to ask for next, if it is the answer to a poll of longpoll.
+    pub(super) fn after(&self) -> Option<u64> {
+        let json: Value = serde_json::from_slice(&self.body).ok()?;
+        (self.status == StatusCode::OK && json["messages"].is_array()).then(|| json["after"].as_u64())?
     }
 
     /// Returns a header's values.
@@ -347,11 +365,18 @@ pub(super) fn shown(body: &[u8]) -> String {
 }
 
 fn without_ids(text: &str) -> String {
-    let Some((before, rest)) = text.split_once("\"sid\":\"") else { return text.to_owned() };
-    let after = rest.split_once('"').map_or("", |(_, after)| after);
-    format!("{before}\"sid\":\"...\"{after}")
+    let mut text = text.to_owned();
+    for key in ["\"sid\":\"", "\"session\":\"", "\"url\":\""] {
+        if let Some((before, rest)) = text.split_once(key) {
+            let after = rest.split_once('"').map_or("", |(_, after)| after);
+            text = format!("{before}{key}...\"{after}");
+        }
+    }
+    text
 }
 
+/// How a Close frame is told among what came.
+pub(super) const CLOSE_FRAME: &str = "a Close frame";
 /// How much of a response is read.
 pub(super) const BODY_MAX: usize = 64 << 10;
 const PACKETS_MAX: usize = 1000;

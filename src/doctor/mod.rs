@@ -39,7 +39,7 @@ pub use self::options::Options;
 use self::probe::{Client, Sessions};
 use self::report::Colour;
 use crate::chain::Chain;
-use crate::tls::{Trust, client_config};
+use crate::tls::{Trust, client_config, unverified_config};
 
 /// Examines a server and prints what is wrong.
 pub fn run(options: Options) -> ExitCode {
@@ -62,14 +62,8 @@ async fn examine(options: Options) -> ExitCode {
         Err(why) => return fail(why),
     };
     let (sessions, mut facts) = (Sessions::new(client), Facts::default());
-    let silence = options.duration;
-    let examination = async {
-        if options.sockjs {
-            probe::examine_sockjs(&sessions, silence, &mut facts).await
-        } else {
-            probe::examine(&sessions, silence, options.origin.as_ref(), &mut facts).await
-        }
-    };
+    let (dialect, silence, origin) = (options.dialect(), options.duration, options.origin.as_ref());
+    let examination = probe::examine(dialect, &sessions, silence, origin, &mut facts);
     let examined = tokio::select! {
         examined = examination => examined,
         // If no signal handler can be installed, the first signal ends the process anyway.
@@ -99,13 +93,18 @@ async fn client(options: &Options) -> Result<Client, String> {
     let found = lookup_host((name.as_str(), port)).await;
     let addresses: Vec<SocketAddr> =
         found.map_err(|error| format!("cannot resolve {name}: {error}"))?.collect();
-    let tls = if options.is_secure() {
+    let (tls, unverified) = if options.is_secure() {
         let trust = options.ca.clone().map_or(Trust::Public, Trust::File);
-        let config = client_config(&trust, None).map_err(|error| Chain(&error).to_string())?;
+        let settings = if options.insecure {
+            unverified_config(&trust).map(|(config, unverified)| (config, Some(unverified)))
+        } else {
+            client_config(&trust, None).map(|config| (config, None))
+        };
+        let (config, unverified) = settings.map_err(|error| Chain(&error).to_string())?;
         let name = ServerName::try_from(name).map_err(|_| format!("{url} has no host"))?;
-        Some((TlsConnector::from(config), name))
+        (Some((TlsConnector::from(config), name)), unverified)
     } else {
-        None
+        (None, None)
     };
     let authority = url.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let own = origin(options, &authority);
@@ -124,7 +123,8 @@ async fn client(options: &Options) -> Result<Client, String> {
     headers.extend(options.headers());
     let (path, query) = (options.path().to_owned(), url.query().unwrap_or_default().to_owned());
     let (patience, heads) = (options.timeout, Mutex::default());
-    Ok(Client { addresses, tls, path, query, headers, own: demanding(options), patience, heads })
+    let own = demanding(options);
+    Ok(Client { addresses, tls, unverified, path, query, headers, own, patience, heads })
 }
 
 /// Returns the origin of a page of the server's own.
@@ -135,7 +135,12 @@ fn origin(options: &Options, authority: &str) -> String {
 /// Returns where requests go.
 fn place(options: &Options) -> Target {
     let host = options.url.host().unwrap_or_default().to_owned();
-    Target { is_secure: options.is_secure(), host, path: options.path().to_owned() }
+    Target {
+        is_secure: options.is_secure(),
+        host,
+        path: options.path().to_owned(),
+        dialect: options.dialect(),
+    }
 }
 
 /// Returns the names of headers for which a page of another origin needs permission (Fetch, "CORS-safelisted").

@@ -5,7 +5,7 @@
 /// What can be wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Trouble {
-    /// There is no Engine.IO at the URL.
+    /// Nothing at the URL speaks the clients' protocol.
     Handshake,
     /// A request of a session reaches a server that does not have it.
     Stickiness,
@@ -119,12 +119,12 @@ impl Trouble {
     pub(super) const fn cause(self) -> &'static str {
         match self {
             Self::Handshake => {
-                "No server of Engine.IO answers at this path. Either the path is another one (--path), or a proxy \
-                 sends it elsewhere, or the server is down. Clients cannot connect at all."
+                "No server that speaks the clients' protocol answers at this path. Either the path is another one \
+                 (--path), or a proxy sends it elsewhere, or the server is down. Clients cannot connect at all."
             }
             Self::Stickiness => {
-                "A session of Engine.IO lives in one server, and a balancer sends its requests to others. Clients \
-                 connect, fail with 400 and connect again. Send each client to the same server, or put Polliwog in \
+                "A session lives in one server, and a balancer sends its requests to others. Clients connect, fail \
+                 with 400 or 404 and connect again. Send each client to the same server, or put Polliwog in \
                  front of the servers: any of its nodes finds the session."
             }
             Self::Refused => {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::mix::{Kind, Mix};
 use super::pace::Bursts;
 use super::sources::Sources;
+pub(super) use crate::client_options::Dialect;
 use crate::client_options::{self, duration, header, url};
 use crate::units;
 
@@ -82,29 +83,6 @@ pub struct Options {
     /// Show an earlier run's figures beside these: a file that --json wrote.
     #[arg(long, value_name = "FILE")]
     pub(super) compare: Option<PathBuf>,
-}
-
-// Not documented one by one, because that would make two pages of the help.
-/// The protocol of the clients.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum Dialect {
-    #[value(name = "engine.io")]
-    EngineIo,
-    Sockjs,
-    Longpoll,
-    Websocket,
-}
-
-impl Dialect {
-    /// Returns its name in options and reports.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::EngineIo => "engine.io",
-            Self::Sockjs => "sockjs",
-            Self::Longpoll => "longpoll",
-            Self::Websocket => "websocket",
-        }
-    }
 }
 
 /// How a message is answered: with itself, or with the acknowledgement of the event `echo` and its argument.

@@ -45,7 +45,7 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<C
     Ok(Arc::new(config))
 }
 
-fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
+pub(super) fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
     match trust {
         Trust::Public => system_roots().or_else(|_| {
             tracing::info!("this system has no certificate authorities; Mozilla's are used");

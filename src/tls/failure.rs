@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{CertificateError, Error};
 
 /// A handshake that failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,19 +16,20 @@ pub struct Failure {
 impl Failure {
     /// Returns the failed handshake with the server at a place, as an error of the same kind.
     pub fn at(place: &str, source: io::Error) -> io::Error {
-        let failure = Self { place: place.to_owned(), what: explain(&source), source };
+        let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
+        let what = cause.map_or("it hung up during the handshake", explain);
+        let failure = Self { place: place.to_owned(), what, source };
         io::Error::new(failure.source.kind(), failure)
     }
 }
 
 /// Returns what a failure means to an operator; the cause has the details.
 #[expect(clippy::wildcard_enum_match_arm, reason = "an open set, of which only some say more to an operator")]
-fn explain(error: &io::Error) -> &'static str {
+pub(super) fn explain(error: &Error) -> &'static str {
     use CertificateError as Certificate;
-    use rustls::Error;
 
-    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
-        Some(Error::InvalidCertificate(fault)) => match fault {
+    match error {
+        Error::InvalidCertificate(fault) => match fault {
             Certificate::UnknownIssuer => "its certificate was not issued by a trusted authority",
             // For example after an authority was recreated under its old name.
             Certificate::BadSignature => "its certificate is not signed by the issuer that it names",
@@ -41,10 +42,9 @@ fn explain(error: &io::Error) -> &'static str {
             }
             _ => "its certificate cannot be accepted",
         },
-        Some(Error::AlertReceived(_)) => "it refused the handshake",
-        Some(Error::PeerIncompatible(_)) => "it speaks no version or cipher that is spoken here",
-        Some(Error::InvalidMessage(_)) => "it does not speak TLS",
-        Some(_) => "it broke the rules of the handshake",
-        None => "it hung up during the handshake",
+        Error::AlertReceived(_) => "it refused the handshake",
+        Error::PeerIncompatible(_) => "it speaks no version or cipher that is spoken here",
+        Error::InvalidMessage(_) => "it does not speak TLS",
+        _ => "it broke the rules of the handshake",
     }
 }

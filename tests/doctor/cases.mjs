@@ -2,6 +2,8 @@
 
 const url = (port) => `http://127.0.0.1:${port}`;
 const SOCKJS = ['--sockjs', '--duration', '3s'];
+const LONGPOLL = ['--dialect', 'longpoll'];
+const PLAIN = ['--dialect', 'websocket', '--duration', '2s'];
 /** Writes without end, as fast as it is read. */
 const pour = (socket, begin, more) => {
   socket.write(begin);
@@ -44,6 +46,7 @@ export const CASES = {
   'Polliwog': {
     url: async (site) => url(await site.polliwog()),
     says: { versions: /^Engine.IO 4 and 3;/ },
+    after: alone,
   },
 
   'nginx with all that is needed': {
@@ -165,6 +168,99 @@ export const CASES = {
     troubles: { sessions: 'stickiness' },
   },
 
+  'longpoll of Polliwog': {
+    url: async (site) => url(await site.polliwog()),
+    args: LONGPOLL,
+    says: {
+      versions: /^longpoll$/,
+      push: /^a waiting poll is answered in /,
+      streaming: /^responses that go on come as they are written$/,
+      'idle-poll': /^a poll may wait [3-9]\.\d s$/,
+    },
+    after: alone,
+  },
+
+  'longpoll of two Polliwogs in turn': {
+    url: async (site) => url(await site.nginx([await site.polliwog(), await site.polliwog()], UPGRADE)),
+    args: LONGPOLL,
+    troubles: { sessions: 'stickiness' },
+  },
+
+  'longpoll behind nginx with a timeout below its wait': {
+    url: async (site) => url(await site.nginx([await site.polliwog()], `${UPGRADE}\nproxy_read_timeout 2s;`)),
+    args: LONGPOLL,
+    troubles: { 'idle-poll': 'poll-timeout', streaming: 'poll-timeout' },
+    says: {
+      'idle-poll': /^a waiting poll is cut after 2\.\d s; it asked to wait for 25s$/,
+      streaming: /^a response that goes on is cut after 2\.\d s$/,
+    },
+  },
+
+  'longpoll behind nginx that buffers what goes on': {
+    // By HTTP/1.0, as above, and although Polliwog asks it not to.
+    url: async (site) => {
+      const lines = 'proxy_buffering on;\nproxy_ignore_headers X-Accel-Buffering;';
+      return url(await site.nginx([await site.polliwog()], lines));
+    },
+    args: LONGPOLL,
+    timeout: '3s',
+    troubles: { streaming: 'buffering' },
+    says: { streaming: /a response that goes on is held back/ },
+  },
+
+  'longpoll for pages of an origin that is not allowed': {
+    url: async (site) => url(await site.polliwog()),
+    args: [...LONGPOLL, '--origin', ORIGIN],
+    troubles: { cors: 'cors' },
+  },
+
+  'longpoll where there is none': {
+    url: async (site) => url(await site.socketIo()),
+    args: LONGPOLL,
+    timeout: '3s',
+    troubles: { versions: 'handshake' },
+  },
+
+  'a plain WebSocket': {
+    url: async (site) => url(await site.webSocket()),
+    args: PLAIN,
+    says: { websocket: /^opens, and brings the answer to a ping$/, 'idle-websocket': /^not cut in 2\.\d s;/ },
+  },
+
+  'a plain WebSocket of Polliwog': {
+    url: async (site) => `${url(await site.polliwog())}/ws/`,
+    args: PLAIN,
+    says: { websocket: /^opens, and brings the answer to a ping$/ },
+    after: alone,
+  },
+
+  'a plain WebSocket behind nginx that does not pass upgrades': {
+    url: async (site) => url(await site.nginx([await site.webSocket()], '')),
+    args: PLAIN,
+    troubles: { websocket: 'upgrade-blocked' },
+    says: { websocket: /^its request arrives without Upgrade$/ },
+  },
+
+  'a plain WebSocket behind nginx with a timeout below its silence': {
+    url: async (site) => url(await site.nginx([await site.webSocket()], `${UPGRADE}\nproxy_read_timeout 2s;`)),
+    args: ['--dialect', 'websocket', '--duration', '8s'],
+    troubles: { 'idle-websocket': 'websocket-timeout' },
+    says: { 'idle-websocket': /^a silent WebSocket is cut after 2\.\d s$/ },
+  },
+
+  'a WebSocket server that wants to hear something first': {
+    // A client that logs in would have said so by then.
+    url: async (site) => url(await site.webSocket((socket) => setTimeout(() => socket.close(4401), 500))),
+    args: PLAIN,
+    says: { 'idle-websocket': /^the server closes a silent WebSocket after .*, by a Close frame \(4401\)$/ },
+  },
+
+  'a WebSocket server that is never silent': {
+    url: async (site) => url(await site.webSocket((socket) => setInterval(() => socket.send('tick'), 200).unref())),
+    args: PLAIN,
+    says: { 'idle-websocket': /^the server breaks a silence within / },
+  },
+
   'a proxy that holds the response to a poll back': {
     url: async (site) => {
       // What a client is told comes at once, but for the end of a poll: that comes 4 s late.
@@ -275,13 +371,36 @@ export const CASES = {
   },
 
   'Polliwog over HTTP/2': {
-    url: async (site) => {
-      const { key, certificate: cert } = site.certificate();
-      const port = await site.polliwog(`tls = { certificate = "${cert}", key = "${key}" }`);
-      return `https://127.0.0.1:${port}`;
-    },
+    url: (site) => site.secure(),
     args: (site) => ['--ca', site.certificate().certificate],
     says: { http2: /^spoken, with WebSocket over it/ },
+  },
+
+  'a plain WebSocket of Polliwog over HTTP/2': {
+    url: async (site) => `${await site.secure()}/ws/`,
+    args: (site) => [...PLAIN, '--ca', site.certificate().certificate],
+    says: { http2: /^spoken, with WebSocket over it/ },
+  },
+
+  'a certificate that nobody trusts': {
+    url: (site) => site.secure(),
+    code: 2,
+    errors: /its certificate was not issued by a trusted authority.*--insecure examines the rest$/m,
+  },
+
+  'a certificate that nobody trusts, passed over': {
+    url: (site) => site.secure(),
+    args: ['--insecure'],
+    says: {
+      certificate: /^its certificate was not issued by a trusted authority; passed over, as --insecure says$/,
+      http2: /^spoken, with WebSocket over it/,
+    },
+  },
+
+  'a certificate that is trusted, and would be passed over': {
+    url: async (site) => `${await site.secure()}/ws/`,
+    args: (site) => [...PLAIN, '--insecure', '--ca', site.certificate().certificate],
+    says: { certificate: /^trusted/ },
   },
 
   'a server that announces WebSocket over HTTP/2 and has none': {

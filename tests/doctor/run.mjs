@@ -58,9 +58,10 @@ async function examine(url, { timeout = PATIENCE, args = [] }, site) {
 }
 
 /** Holds what was found to the troubles of a case, each by its check, and to what the checks say. */
-function judge({ troubles = {}, says = {}, code = Object.keys(troubles).length > 0 ? 1 : 0 }, found) {
+function judge({ troubles = {}, says = {}, errors = /^/, code = Object.keys(troubles).length > 0 ? 1 : 0 }, found) {
   const told = `${found.out}${found.errors}`;
   if (found.code !== code) throw new Error(`exit code ${found.code}, not ${code}: ${told}`);
+  if (!errors.test(found.errors)) throw new Error(`not ${errors}: ${told}`);
   if (code === 2) return;
   const { checks, healthy } = JSON.parse(found.out);
   const named = Object.fromEntries(checks.filter(({ trouble }) => trouble).map(({ check, trouble }) => [check, trouble]));

@@ -23,6 +23,7 @@ export class Site {
     this.children = [];
     this.ends = [];
     this.engines = [];
+    this.admins = [];
   }
 
   /** Starts a server of Socket.IO 3 and 4, and returns its port. */
@@ -61,6 +62,14 @@ export class Site {
     return this.#listen(server);
   }
 
+  /** Starts a plain WebSocket server, which does `begin` with each WebSocket. */
+  async webSocket(begin = () => {}) {
+    const server = http.createServer((_, response) => response.writeHead(426).end('Upgrade Required'));
+    const sockets = new (require('ws').WebSocketServer)({ server });
+    sockets.on('connection', begin);
+    return this.#listen(server, () => sockets.close());
+  }
+
   /** The files `{ key, certificate }` of a server at 127.0.0.1, made once, which a client may trust as they are. */
   certificate() {
     const [key, certificate] = ['key.pem', 'cert.pem'].map((name) => path.join(this.folder, name));
@@ -82,14 +91,21 @@ export class Site {
     return this.#listen(server, () => io.disconnectSockets(true), 'secureConnection');
   }
 
+  /** Starts Polliwog behind TLS, and returns its URL. */
+  async secure() {
+    const { key, certificate } = this.certificate();
+    return `https://127.0.0.1:${await this.polliwog(`tls = { certificate = "${certificate}", key = "${key}" }`)}`;
+  }
+
   /** Starts Polliwog with its demos, with more lines for `[server]`. */
   async polliwog(lines = '') {
-    const port = await freePort();
+    const [port, admin] = [await freePort(), await freePort()];
+    this.admins.push(admin);
     const file = this.#write(`polliwog-${port}.toml`, `[server]
 listen = "127.0.0.1:${port}"
 ${lines}
 [admin]
-listen = "127.0.0.1:${await freePort()}"
+listen = "127.0.0.1:${admin}"
 [log]
 level = "error"
 [[routes]]
@@ -100,6 +116,15 @@ ping_interval = "3s"
 [[routes]]
 path = "/sockjs/"
 dialect = "sockjs"
+upstream = "echo"
+[[routes]]
+path = "/feed/"
+dialect = "longpoll"
+upstream = "echo"
+wait = "3s"
+[[routes]]
+path = "/ws/"
+dialect = "websocket"
 upstream = "echo"
 [upstreams.demo]
 kind = "demo"
@@ -200,10 +225,13 @@ ${ports.map((port) => `  server s${port} 127.0.0.1:${port} cookie s${port}`).joi
 
   /** Waits until no session is left on the servers. */
   async isLeftAlone() {
-    const left = () => this.engines.reduce((sum, engine) => sum + engine.clientsCount, 0);
+    const left = async () => {
+      const sessions = await Promise.all(this.admins.map(sessionsAt));
+      return [...sessions, ...this.engines.map(({ clientsCount }) => clientsCount)].reduce((sum, count) => sum + count, 0);
+    };
     // The interval between two looks.
-    for (const until = Date.now() + 5000; left() > 0; await sleep(50)) {
-      if (Date.now() > until) throw new Error(`${left()} sessions are left`);
+    for (const until = Date.now() + 5000; (await left()) > 0; await sleep(50)) {
+      if (Date.now() > until) throw new Error(`${await left()} sessions are left`);
     }
   }
 
@@ -247,4 +275,11 @@ ${ports.map((port) => `  server s${port} 127.0.0.1:${port} cookie s${port}`).joi
       if (Date.now() > until || child.exitCode !== null) throw new Error(`${program} does not listen at ${port}`);
     }
   }
+}
+
+/** The sessions of a Polliwog with this admin port. */
+async function sessionsAt(port) {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => line.startsWith('polliwog_sessions{'));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }

@@ -20,13 +20,14 @@ const WORDS: [&str; 11] = [
 ];
 
 /// Modules that may use them.
-const AT_HOME: [(&[&str], &str); 12] = [
+const AT_HOME: [(&[&str], &str); 13] = [
     (&["codec"], "Engine.IO on the wire"),
     (&["dialect"], "what clients speak"),
     (&["socketio"], "versions of Socket.IO"),
     (&["upstream"], "what backends speak"),
     (&["load"], "a client"),
     (&["doctor"], "a client that examines"),
+    (&["client_options"], "what both may be told to speak"),
     (&["mux"], "another proxy is told what a client speaks"),
     (&["revision"], "the words themselves"),
     (&["reply"], "who refuses decides what the words mean"),

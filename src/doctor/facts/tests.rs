@@ -36,6 +36,8 @@ fn what_came_is_one_line_without_an_id() {
     let open = r#"0{"sid":"secret","upgrades":[]}"#;
     let came = exchange(answer(200, &[], open)).came();
     assert_eq!(came, r#"200 OK 0{"sid":"...","upgrades":[]}, after 4 ms"#);
+    let begun = exchange(answer(201, &[], r#"{"session":"secret","url":"/feed/secret","after":0}"#)).came();
+    assert_eq!(begun, r#"201 Created {"session":"...","url":"...","after":0}, after 4 ms"#);
     let page = exchange(answer(504, &[], &format!("<html>\r\n\x1b[31m{}", "x".repeat(200)))).came();
     assert!(page.starts_with("504 Gateway Timeout <html> u{1b}[31mxxx"), "{page}");
     assert!(page.len() < 150 && !page.contains('\x1b'), "{page}");
@@ -49,6 +51,8 @@ fn an_unknown_session_is_told_from_other_refusals() {
     assert!(is_unknown(400, r#"{"code":1,"message":"Session ID unknown"}"#));
     assert!(is_unknown(400, "Session ID unknown"));
     assert!(is_unknown(400, "\"Invalid session abc\""));
+    assert!(is_unknown(404, r#"{"error":"no such session"}"#));
+    assert!(!is_unknown(404, "404 page not found"));
     assert!(!is_unknown(400, r#"{"code":3,"message":"Bad request"}"#));
     assert!(!is_unknown(200, "4Session ID unknown"));
 }
@@ -61,5 +65,24 @@ fn an_open_packet_is_read_in_the_version_that_came() {
     assert_eq!(version(&format!("{}:{json}2:40", json.len())), Some(Revision::V3));
     for body in ["", "ok", "0{}", "1:6", "<html>", &json.replace("\"a\"", "\"a b\"")] {
         assert_eq!(version(body), None, "{body}");
+    }
+}
+
+#[test]
+fn a_session_of_longpoll_is_read_from_its_first_response_and_a_number_from_a_poll() {
+    let begun = |status, body: &str| answer(status, &[], body).session();
+    assert_eq!(begun(201, r#"{"session":"a","url":"/feed/a","after":0}"#).as_deref(), Some("a"));
+    for (status, body) in [
+        (200, r#"{"session":"a","after":0}"#),
+        (201, r#"{"session":"a/b","after":0}"#),
+        (201, r#"{"session":"a"}"#),
+        (201, "created"),
+    ] {
+        assert_eq!(begun(status, body), None, "{body}");
+    }
+    let after = |status, body: &str| answer(status, &[], body).after();
+    assert_eq!(after(200, r#"{"after":7,"messages":[]}"#), Some(7));
+    for (status, body) in [(410, r#"{"after":7,"messages":[]}"#), (200, r#"{"after":7}"#), (200, "ok")] {
+        assert_eq!(after(status, body), None, "{body}");
     }
 }

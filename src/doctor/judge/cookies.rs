@@ -80,11 +80,17 @@ fn site(origin: &str) -> (String, String) {
 mod tests {
     use super::super::verdict::Mark;
     use super::*;
+    use crate::client_options::Dialect;
     use crate::doctor::facts::tests::answer;
 
     fn target(origin: &str) -> Target {
         let (scheme, host) = origin.split_once("://").unwrap();
-        Target { is_secure: scheme == "https", host: host.to_owned(), path: "/socket.io/".to_owned() }
+        Target {
+            is_secure: scheme == "https",
+            host: host.to_owned(),
+            path: "/socket.io/".to_owned(),
+            dialect: Dialect::EngineIo,
+        }
     }
 
     #[test]

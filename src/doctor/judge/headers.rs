@@ -6,11 +6,17 @@ use http::HeaderName;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_ENCODING, DATE};
 
 use super::verdict::{Check, Verdict};
-use crate::doctor::facts::{Exchange, Handshake, Head, Packing};
+use crate::doctor::facts::{Exchange, Facts, Handshake, Head, Packing};
 use crate::doctor::remedy::Trouble;
 
+/// Judges the headers of all responses.
+pub(super) fn judge(facts: &Facts) -> [Verdict; 3] {
+    let handshakes: Vec<_> = facts.handshakes.iter().chain(&facts.twins).collect();
+    [caching(&facts.heads, &handshakes), compression(&facts.heads, facts.plain.as_ref()), clock(&facts.heads)]
+}
+
 /// Judges whether a cache answers, or may.
-pub(super) fn caching(heads: &[Head], handshakes: &[&Handshake]) -> Verdict {
+fn caching(heads: &[Head], handshakes: &[&Handshake]) -> Verdict {
     let sid = |one: &Handshake| one.open.as_ref().map(|(_, open)| open.sid.clone());
     let is_told_twice = |(at, one): (usize, &&Handshake)| {
         sid(one).is_some() && handshakes[..at].iter().any(|earlier| sid(earlier) == sid(one))
@@ -32,7 +38,7 @@ pub(super) fn caching(heads: &[Head], handshakes: &[&Handshake]) -> Verdict {
 }
 
 /// Judges whether responses are compressed as they say, and only if that is allowed.
-pub(super) fn compression(heads: &[Head], plain: Option<&Exchange>) -> Verdict {
+fn compression(heads: &[Head], plain: Option<&Exchange>) -> Verdict {
     let wrong = |says: &str, head: &Head| {
         let evidence = vec![head.asked.clone(), shown(head, &[CONTENT_ENCODING])];
         Verdict::wrong(Trouble::Compression, Check::Compression, says, evidence)

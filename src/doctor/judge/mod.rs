@@ -1,10 +1,13 @@
 //! What the facts mean. Pure: facts in, verdicts out.
 
+mod certificate;
 mod cookies;
 mod cors;
 mod headers;
 mod http2;
+mod longpoll;
 mod payload;
+mod plain;
 mod sessions;
 mod sockjs;
 mod verdict;
@@ -17,14 +20,21 @@ pub(super) use self::verdict::Check;
 pub(super) use self::verdict::{Mark, Verdict};
 use super::facts::{Facts, Target};
 use super::remedy::Trouble;
+use crate::client_options::Dialect;
 
 /// Judges everything that was seen at a target, in the order of a report. `origin` is that of clients' pages.
 pub(super) fn judge(facts: &Facts, target: &Target, origin: Option<&str>) -> Vec<Verdict> {
-    if let Some(info) = &facts.info {
-        let mut all = sockjs::judge(info, facts);
-        all.extend(headers_of(facts));
-        return all;
-    }
+    let mut all = match target.dialect {
+        Dialect::EngineIo => engine_io(facts, target, origin),
+        Dialect::Sockjs => sockjs::judge(facts),
+        Dialect::Longpoll => longpoll::judge(facts),
+        Dialect::Websocket => plain::judge(facts),
+    };
+    all.extend(facts.certificate.map(certificate::judge));
+    all
+}
+
+fn engine_io(facts: &Facts, target: &Target, origin: Option<&str>) -> Vec<Verdict> {
     let versions = versions::judge(&facts.handshakes);
     if versions.mark == Mark::Wrong {
         return vec![versions];
@@ -44,16 +54,7 @@ pub(super) fn judge(facts: &Facts, target: &Target, origin: Option<&str>) -> Vec
     let handshake = facts.handshakes.iter().find(|one| one.open.is_some());
     let answer = handshake.and_then(|handshake| handshake.exchange.answer.as_ref());
     all.extend(answer.map(|answer| cookies::judge(answer, target, origin, needs_cookie)));
-    all.extend(headers_of(facts));
+    all.extend(headers::judge(facts));
     all.push(http2::judge(facts.http2.as_ref()));
     all
-}
-
-fn headers_of(facts: &Facts) -> [Verdict; 3] {
-    let handshakes: Vec<_> = facts.handshakes.iter().chain(&facts.twins).collect();
-    [
-        headers::caching(&facts.heads, &handshakes),
-        headers::compression(&facts.heads, facts.plain.as_ref()),
-        headers::clock(&facts.heads),
-    ]
 }

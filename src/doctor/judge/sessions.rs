@@ -15,7 +15,7 @@ pub(super) fn judge(tries: &[Try]) -> Verdict {
         return Verdict::wrong(Trouble::Stickiness, Check::Sessions, says, evidence);
     }
     if let Some(failed) = kept.iter().find(|one| !one.exchange.is_success()) {
-        let says = "a POST of a session fails";
+        let says = "a request of a session fails";
         return Verdict::wrong(Trouble::Refused, Check::Sessions, says, failed.exchange.lines());
     }
     let bare: Vec<&Try> = tries.iter().filter(|one| one.cookies == Cookies::LeftOut).collect();

@@ -73,6 +73,8 @@ pub(in crate::doctor) enum Check {
     Clock,
     /// Whether HTTP/2 is spoken, and WebSocket over it.
     Http2,
+    /// Whether the certificate is trusted.
+    Certificate,
 }
 
 impl Check {
@@ -94,6 +96,7 @@ impl Check {
             Self::Compression => "compression",
             Self::Clock => "clock",
             Self::Http2 => "http2",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn push(push: Option<&Push>, are_lost: bool) -> Verdict {
         return Verdict::behind(Check::Push);
     }
     if !post.is_success() {
-        let says = "a POST fails while a poll waits";
+        let says = "a request fails while a poll waits";
         return Verdict::wrong(Trouble::Refused, Check::Push, says, post.lines());
     }
     let mut evidence = vec![poll.asked.clone(), format!("{} while it waited: {}", post.asked, post.came())];

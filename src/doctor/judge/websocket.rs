@@ -13,7 +13,7 @@ pub(super) fn judge(facts: &Facts, are_lost: bool) -> Vec<Verdict> {
     let Some(opening) = &facts.web_socket else {
         return vec![Verdict::unseen(Check::WebSocket, "not seen")];
     };
-    let own = of(Check::WebSocket, opening, offers);
+    let own = of(Check::WebSocket, opening, offers, OPEN);
     let is_open = matches!(opening.first, Some(Ok(())));
     let upgrade = match &facts.upgrade {
         _ if !is_open => return vec![own],
@@ -22,15 +22,16 @@ pub(super) fn judge(facts: &Facts, are_lost: bool) -> Vec<Verdict> {
             let says = "reaches another server than its session";
             Verdict::wrong(Trouble::Stickiness, Check::Upgrade, says, opening.exchange.lines())
         }
-        Some(opening) => of(Check::Upgrade, opening, offers),
+        Some(opening) => of(Check::Upgrade, opening, offers, "the pong of the probe"),
         None if !offers => Verdict::note(Check::Upgrade, "the server offers none to polling clients"),
         None => Verdict::unseen(Check::Upgrade, "not seen"),
     };
     vec![own, upgrade]
 }
 
-/// Judges the handshake of a WebSocket and its first packet. `offers`: the server says that it speaks WebSocket.
-pub(super) fn of(check: Check, opening: &Opening, offers: bool) -> Verdict {
+/// Judges the handshake of a WebSocket, and whether what shows that it carries frames came, which is `first` in words. `offers`: the
+/// server says that it speaks WebSocket.
+pub(super) fn of(check: Check, opening: &Opening, offers: bool, first: &str) -> Verdict {
     let exchange = &opening.exchange;
     let evidence = |came: &str| vec![exchange.asked.clone(), came.to_owned()];
     let Some(answer) = &exchange.answer else {
@@ -74,10 +75,9 @@ pub(super) fn of(check: Check, opening: &Opening, offers: bool) -> Verdict {
     }
     match (&opening.first, check) {
         (Some(Ok(())), Check::Upgrade) => Verdict::ok(check, "a polling session gets its WebSocket"),
-        (Some(Ok(())), _) => Verdict::ok(check, "opens, and brings the open packet"),
+        (Some(Ok(())), _) => Verdict::ok(check, format!("opens, and brings {first}")),
         (Some(Err(came)), _) => {
-            let what = if check == Check::Upgrade { "the pong of the probe" } else { "the open packet" };
-            let says = format!("opens, but {what} does not come");
+            let says = format!("opens, but {first} does not come");
             Verdict::wrong(Trouble::Frames, check, says, evidence(&format!("101, then {came}")))
         }
         (None, _) => Verdict::wrong(Trouble::Frames, check, "breaks at once", exchange.lines()),
@@ -116,6 +116,9 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     })
 }
 
+/// What shows that a WebSocket carries frames, if it is one with sessions.
+pub(super) const OPEN: &str = "the open packet";
+
 #[cfg(test)]
 mod tests {
     use super::super::verdict::Mark;
@@ -128,7 +131,7 @@ mod tests {
     }
 
     fn judged(exchange: Exchange, first: Option<Result<(), String>>) -> Verdict {
-        of(Check::WebSocket, &opening(exchange, first), true)
+        of(Check::WebSocket, &opening(exchange, first), true, OPEN)
     }
 
     fn switching(accepts: &[&str]) -> Exchange {
@@ -152,7 +155,7 @@ mod tests {
         let silent = judged(failed(Failure::Late(std::time::Duration::from_secs(5))), None);
         assert_eq!(silent.trouble, Some(Trouble::UpgradeBlocked));
         let unknown = exchange(answer(400, &[], r#"{"code":0,"message":"Transport unknown"}"#));
-        assert_eq!(of(Check::WebSocket, &opening(unknown, None), false).mark, Mark::Note);
+        assert_eq!(of(Check::WebSocket, &opening(unknown, None), false, OPEN).mark, Mark::Note);
     }
 
     #[test]

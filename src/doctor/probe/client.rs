@@ -3,10 +3,10 @@
 //! Nothing here judges: whatever a server does becomes an [`Exchange`].
 
 use std::future::{Future, poll_fn};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::chain::Chain;
 use crate::doctor::facts::{Answer, BODY_MAX, Exchange, Failure, Head, Packing};
+use crate::tls::{self, Unverified};
 
 /// The server, and what every request to it has in common.
 pub(in crate::doctor) struct Client {
@@ -33,6 +35,8 @@ pub(in crate::doctor) struct Client {
     pub(in crate::doctor) addresses: Vec<SocketAddr>,
     /// For a secure URL: the name that the certificate must carry.
     pub(in crate::doctor) tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// What accepts any certificate and notes what is wrong with it, if that is wanted.
+    pub(in crate::doctor) unverified: Option<Arc<Unverified>>,
     pub(in crate::doctor) path: String,
     /// The query of the user's URL.
     pub(in crate::doctor) query: String,
@@ -95,6 +99,12 @@ impl Ask {
     pub(super) fn at(method: Method, last: &str) -> Self {
         let tail = (format!("/{last}"), format!("/{last}"));
         Self { tail, ..Self::new(method, "", None) }
+    }
+
+    /// Asks the segment below the URL's path that is a secret.
+    pub(super) fn of(mut self, secret: &str) -> Self {
+        self.tail = (format!("/{secret}"), "/...".to_owned());
+        self
     }
 
     /// Reads the response only up to this.
@@ -181,8 +191,7 @@ impl Client {
     }
 
     fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
-        let query = [&*self.query, &ask.query].into_iter().filter(|query| !query.is_empty());
-        let target = joined(&self.path_to(&ask.tail.0), &query.collect::<Vec<_>>().join("&"));
+        let target = self.target(&ask.tail.0, &ask.query);
         let mut request = Request::new(Full::new(ask.body));
         *request.method_mut() = ask.method;
         // The path was taken from a URL, and an id was checked.
@@ -199,6 +208,12 @@ impl Client {
         }
         debug_assert!(headers.contains_key(HOST));
         request
+    }
+
+    /// Returns the target of a request for what is below the URL's path, with the user's query and another one.
+    pub(super) fn target(&self, tail: &str, query: &str) -> String {
+        let all = [&*self.query, query].into_iter().filter(|query| !query.is_empty());
+        joined(&self.path_to(tail), &all.collect::<Vec<_>>().join("&"))
     }
 
     fn path_to(&self, tail: &str) -> String {
@@ -232,7 +247,7 @@ impl Client {
         let Some((connector, name)) = &self.tls else { return Ok(Box::new(stream)) };
         match connector.connect(name.clone(), stream).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(Failure::Connect(format!("TLS failed: {error}"))),
+            Err(error) => Err(Failure::Connect(untrusted(&name.to_str(), error))),
         }
     }
 }
@@ -241,6 +256,17 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("addresses", &self.addresses).finish_non_exhaustive()
     }
+}
+
+/// Returns why there is no TLS with a host, and what helps where its certificate is not trusted.
+fn untrusted(host: &str, error: io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let help = if matches!(cause, Some(rustls::Error::InvalidCertificate(_))) {
+        "; --ca names a file of authorities to trust, --insecure examines the rest"
+    } else {
+        ""
+    };
+    format!("{}{help}", Chain(&tls::Failure::at(host, error)))
 }
 
 /// A byte stream, with or without TLS.
@@ -286,7 +312,7 @@ async fn read(
         if data.len() > room {
             return Err(Failure::TooLong);
         }
-        if until.is_some_and(|text| kept.ends_with(text.as_bytes())) {
+        if until.is_some_and(|text| memchr::memmem::find(kept, text.as_bytes()).is_some()) {
             return Ok(());
         }
     }
@@ -316,7 +342,8 @@ fn unpacked(mut answer: Answer) -> Answer {
     answer
 }
 
-fn joined(path: &str, query: &str) -> String {
+/// Returns a path with a query, if there is one.
+pub(super) fn joined(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 

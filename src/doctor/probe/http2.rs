@@ -16,16 +16,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::client::Client;
-use super::session::query;
-use super::websocket::Socket;
+use super::client::{Client, joined};
+use super::websocket::{Proof, Socket};
 use crate::doctor::facts::Http2;
-use crate::packet::Transport;
-use crate::revision::Revision;
 use crate::tls::ALPN_HTTP2;
 
 /// Looks whether HTTP/2 is spoken. `None` without TLS, where browsers never speak it.
-pub(super) async fn examine(client: &Client, revision: Revision) -> Option<Http2> {
+/// The WebSocket is asked for with this query, and must show this proof.
+pub(super) async fn examine(client: &Client, query: &str, proof: Proof) -> Option<Http2> {
     client.tls.as_ref()?;
     let Ok(settings) = timeout(client.patience, Box::pin(settings(client))).await else {
         return Some(Http2::Broken("no SETTINGS in time".to_owned()));
@@ -35,10 +33,9 @@ pub(super) async fn examine(client: &Client, revision: Revision) -> Option<Http2
         Ok(None) => Http2::NotOffered,
         Ok(Some(false)) => Http2::WithoutWebSocket,
         Ok(Some(true)) => {
-            let target = format!("{}?{}", client.path, query(revision, Transport::WebSocket));
-            let opened = timeout(client.patience, Box::pin(open(client, &target))).await;
+            let opened = timeout(client.patience, Box::pin(open(client, query, proof))).await;
             let opened = opened.unwrap_or_else(|_| Err("no complete response in time".to_owned()));
-            Http2::WebSocket { asked: format!("CONNECT {target}"), opened }
+            Http2::WebSocket { asked: format!("CONNECT {}", joined(&client.path, query)), opened }
         }
     })
 }
@@ -74,8 +71,9 @@ async fn settings(client: &Client) -> Result<Option<bool>, String> {
     Ok(Some(body.chunks_exact(6).any(announces)))
 }
 
-/// Opens a WebSocket by an extended CONNECT, up to the open packet.
-async fn open(client: &Client, target: &str) -> Result<(), String> {
+/// Opens a WebSocket by an extended CONNECT, up to the proof that it carries frames.
+async fn open(client: &Client, query: &str, proof: Proof) -> Result<(), String> {
+    let target = client.target("", query);
     let stream = connect(client).await?.ok_or("HTTP/2 is not agreed on any more")?;
     let broken = |error: hyper::Error| error.to_string();
     let (mut sender, driver) = http2::Builder::new(TokioExecutor::new())
@@ -102,7 +100,7 @@ async fn open(client: &Client, target: &str) -> Result<(), String> {
         }
         let switched = hyper::upgrade::on(&mut response).await.map_err(broken)?;
         let mut socket = Socket::over(TokioIo::new(switched)).await;
-        let first = socket.expect("0", client.patience).await;
+        let first = socket.prove(proof, client.patience).await;
         socket.close().await;
         first
     };

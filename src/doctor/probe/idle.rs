@@ -147,6 +147,6 @@ fn is_early(elapsed: Duration, interval: Duration) -> bool {
 /// How late a heartbeat may come.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// How many polls may be answered with messages.
-const POLLS_MAX: u32 = 40;
+pub(super) const POLLS_MAX: u32 = 40;
 /// How many polls may reach a server that does not know the session.
 const UNKNOWN_MAX: u32 = 4;

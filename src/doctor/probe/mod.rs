@@ -7,6 +7,8 @@ mod client;
 mod cors;
 mod http2;
 mod idle;
+mod longpoll;
+mod plain;
 mod session;
 mod sockjs;
 mod websocket;
@@ -20,10 +22,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::client::Ask;
 pub(super) use self::client::Client;
 pub(super) use self::session::Sessions;
-use self::session::{Session, TRIES, stamp};
-pub(super) use self::sockjs::examine as examine_sockjs;
-use self::websocket::Socket;
+use self::session::{PARKED, POLLS, QUICK_TIME, Session, TRIES, query, stamp};
+use self::websocket::{Proof, Socket};
 use super::facts::{Cookies, Facts, Failure, Push, Sized, Try};
+use crate::client_options::Dialect;
+use crate::packet::Transport;
 use crate::revision::Revision;
 
 /// Gathers the facts. A poll and a WebSocket wait in silence for at most `silence`; `origin` is that of clients' pages.
@@ -31,6 +34,26 @@ use crate::revision::Revision;
 /// # Errors
 /// Says why nothing could connect.
 pub(super) async fn examine(
+    dialect: Dialect,
+    sessions: &Sessions,
+    silence: Duration,
+    origin: Option<&HeaderValue>,
+    facts: &mut Facts,
+) -> Result<(), String> {
+    let client = sessions.client();
+    let examined = match dialect {
+        Dialect::EngineIo => engine_io(sessions, silence, origin, facts).await,
+        Dialect::Sockjs => sockjs::examine(client, silence, facts).await,
+        Dialect::Longpoll => longpoll::examine(client, silence, origin, facts).await,
+        Dialect::Websocket => plain::examine(client, silence, facts).await,
+    };
+    facts.heads.clone_from(&client.heads());
+    facts.certificate = client.unverified.as_ref().and_then(|unverified| unverified.found());
+    examined
+}
+
+/// Gathers the facts of a server of Engine.IO.
+async fn engine_io(
     sessions: &Sessions,
     silence: Duration,
     origin: Option<&HeaderValue>,
@@ -70,7 +93,6 @@ pub(super) async fn examine(
     (facts.tries, facts.push, facts.upgrade) = (rest.tries, rest.push, rest.upgrade);
     (facts.twins, facts.plain, facts.posts) = (rest.twins, rest.plain, rest.posts);
     (facts.cors, facts.http2) = (rest.cors, rest.http2);
-    facts.heads.clone_from(&sessions.client().heads());
     Ok(())
 }
 
@@ -102,7 +124,8 @@ async fn ask_all(sessions: &Sessions, first: Session, origin: Option<&HeaderValu
         sessions.close(&fourth).await;
     }
     facts.cors = Some(cors::examine(sessions, revision, origin).await);
-    facts.http2 = http2::examine(sessions.client(), revision).await;
+    let query = query(revision, Transport::WebSocket);
+    facts.http2 = http2::examine(sessions.client(), &query, Proof::OpenPacket).await;
 }
 
 /// Posts as much as the server takes, and less where that does not pass.
@@ -176,9 +199,3 @@ const PAYLOAD_MIN: usize = 1000;
 const PAYLOAD_MAX: usize = 4 << 20;
 /// How many sizes are tried.
 const POSTS: usize = 5;
-/// How many polls take what has come already.
-const POLLS: usize = 3;
-/// How long a poll is on its way at most, if all is well.
-const PARKED: Duration = Duration::from_millis(500);
-/// How long everything but the silence may take.
-const QUICK_TIME: Duration = Duration::from_secs(20);

@@ -175,6 +175,12 @@ fn cookies(set: &[String]) -> Option<HeaderValue> {
 
 /// How often each session is used.
 pub(super) const TRIES: usize = 4;
+/// How many polls take what has come already.
+pub(super) const POLLS: usize = 3;
+/// How long a poll is on its way at most, if all is well.
+pub(super) const PARKED: Duration = Duration::from_millis(500);
+/// How long everything but the silence may take.
+pub(super) const QUICK_TIME: Duration = Duration::from_secs(20);
 const COOKIES_MAX: usize = 20;
 
 #[cfg(test)]

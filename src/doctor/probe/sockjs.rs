@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{Ask, Client};
 use super::idle::GRACE;
-use super::session::{Sessions, TRIES, stamp};
+use super::session::{TRIES, stamp};
 use super::websocket::Socket;
 use crate::doctor::facts::{Answer, Cookies, Ended, Exchange, Facts, Failure, Idle, Opening, Try};
 
@@ -16,18 +16,13 @@ use crate::doctor::facts::{Answer, Cookies, Ended, Exchange, Facts, Failure, Idl
 ///
 /// # Errors
 /// Says why nothing could connect.
-pub(in crate::doctor) async fn examine(
-    sessions: &Sessions,
-    silence: Duration,
-    facts: &mut Facts,
-) -> Result<(), String> {
-    let client = sessions.client();
+pub(super) async fn examine(client: &Client, silence: Duration, facts: &mut Facts) -> Result<(), String> {
     let info = client.ask(Ask::at(Method::GET, "info")).await;
     if let Some(Failure::Connect(why)) = &info.failure {
         return Err(why.clone());
     }
     let is_there = info.whole().is_some_and(Answer::is_sockjs_info);
-    facts.info = Some(info);
+    facts.first = Some(info);
     if !is_there {
         return Ok(());
     }
@@ -37,7 +32,6 @@ pub(in crate::doctor) async fn examine(
         },);
     (facts.idle_poll, facts.idle_socket, facts.web_socket) = (Some(idle_poll), idle_socket, Some(opening));
     (facts.tries, facts.streams) = (tries, streams);
-    facts.heads.clone_from(&client.heads());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Method};
@@ -14,13 +15,22 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::client::{Ask, Client, Switched};
 use super::session::{Session, query};
-use crate::doctor::facts::{Opening, seconds};
+use crate::doctor::facts::{CLOSE_FRAME, Opening, seconds};
 use crate::packet::Transport;
 use crate::revision::Revision;
 
 /// A WebSocket that is open.
 #[derive(Debug)]
 pub(super) struct Socket(WebSocketStream<Switched>);
+
+/// What shows that frames pass in both directions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Proof {
+    /// The open packet of Engine.IO.
+    OpenPacket,
+    /// The Pong to a Ping (RFC 6455, section 5.5), which every WebSocket server sends, and no application learns of.
+    Pong,
+}
 
 impl Socket {
     /// Asks for a WebSocket, of a session or for a new one.
@@ -78,21 +88,51 @@ impl Socket {
     ) -> Result<String, Option<String>> {
         let found = async {
             loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Text(text))) if text.starts_with(beginning) => {
-                        return Ok(text.as_str().to_owned());
-                    }
-                    Some(Ok(Message::Close(frame))) => {
-                        let code = frame.map(|frame| format!(" ({})", u16::from(frame.code)));
-                        return Err(format!("a Close frame{}", code.unwrap_or_default()));
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(error.to_string()),
-                    None => return Err("the end of the connection".to_owned()),
+                if let Message::Text(text) = self.next().await?
+                    && text.starts_with(beginning)
+                {
+                    return Ok(text.as_str().to_owned());
                 }
             }
         };
         timeout(patience, found).await.map_err(|_| None)?.map_err(Some)
+    }
+
+    /// Waits for a proof that frames pass.
+    pub(super) async fn prove(&mut self, proof: Proof, patience: Duration) -> Result<(), String> {
+        match proof {
+            Proof::OpenPacket => self.expect("0", patience).await,
+            Proof::Pong => self.ping(patience).await,
+        }
+    }
+
+    /// Sends a Ping, and waits for its Pong.
+    async fn ping(&mut self, patience: Duration) -> Result<(), String> {
+        let answered = async {
+            let ping = Message::Ping(Bytes::from_static(b"doctor"));
+            self.0.send(ping).await.map_err(|error| error.to_string())?;
+            // What the server says by itself may come before.
+            while !matches!(self.next().await?, Message::Pong(_)) {}
+            Ok(())
+        };
+        let late = || Err(format!("nothing within {}", seconds(patience)));
+        timeout(patience, answered).await.unwrap_or_else(|_| late())
+    }
+
+    /// Returns the next frame.
+    ///
+    /// # Errors
+    /// Says what came instead: a Close frame, or the end of the connection.
+    pub(super) async fn next(&mut self) -> Result<Message, String> {
+        match self.0.next().await {
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.map(|frame| format!(" ({})", u16::from(frame.code)));
+                Err(format!("{CLOSE_FRAME}{}", code.unwrap_or_default()))
+            }
+            Some(Ok(message)) => Ok(message),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("the end of the connection".to_owned()),
+        }
     }
 
     /// Expects a text, as a fact.

@@ -1,5 +1,7 @@
 //! What an operator sees of an upstream.
 
+use std::time::Duration;
+
 use crate::meter::AddressState;
 
 /// An upstream at one moment.
@@ -20,6 +22,8 @@ pub struct AddressSight {
     pub address: String,
     /// Whether it is used.
     pub state: AddressState,
+    /// For how long it has been in that state.
+    pub lasts: Duration,
     /// Why not.
     pub reason: Option<&'static str>,
     /// Connections, requests and attempts to connect that lead there.

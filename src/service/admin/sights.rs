@@ -36,6 +36,7 @@ fn upstream(SeenUpstream { state, sight }: &SeenUpstream) -> Value {
         json!({
             "address": one.address,
             "state": one.state.word(),
+            "state_seconds": one.lasts.as_secs_f64(),
             "reason": one.reason,
             "connections": one.connections,
             "sessions": one.sessions,

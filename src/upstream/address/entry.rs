@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::checked::Checked;
+use crate::meter::AddressState;
 use crate::upstream::backend_address::BackendAddress;
 
 /// An address of one of the upstream's URLs, or its name as long as that has not been resolved.
@@ -33,6 +34,8 @@ pub(super) struct Entry {
     pub(super) back: Option<Instant>,
     /// Whether it was out when that was last looked at.
     pub(super) was_out: bool,
+    /// In which state it was then, and since when.
+    pub(super) seen: Option<(AddressState, Instant)>,
     /// Whether an attempt is pending that another address has overtaken.
     pub(super) is_late: bool,
     pub(super) failure: Option<Failure>,
@@ -80,6 +83,7 @@ impl Entry {
             rounds: 0,
             back: None,
             was_out: false,
+            seen: None,
             is_late: false,
             failure: None,
             checked: Checked::default(),
@@ -92,6 +96,15 @@ impl Entry {
     /// Returns whether it failed, or fails its checks.
     pub(super) const fn is_out(&self) -> bool {
         self.failure.is_some() || self.checked.is_sick
+    }
+
+    /// Returns in which state it is.
+    pub(super) const fn state(&self) -> AddressState {
+        match (self.is_gone, self.is_out()) {
+            (true, _) => AddressState::Draining,
+            (false, true) => AddressState::Out,
+            (false, false) => AddressState::Up,
+        }
     }
 
     /// Returns its place among those that are out, if it is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::entry::{Cause, Endpoint, Entry, Failure, Rank, WHOLE};
+use crate::meter::AddressState;
 use crate::upstream::Balance;
 use crate::upstream::affinity::Key;
 
@@ -226,18 +227,21 @@ impl Set {
         !self.present().any(|entry| entry.endpoint == endpoint)
     }
 
-    /// Counts the addresses, and notes which are back.
+    /// Counts the addresses, and notes since when each is in its state, and which are back.
     pub(super) fn count(&mut self, now: Instant) -> Counts {
         let mut counts = Counts::default();
         for entry in &mut self.entries {
-            let is_out = entry.is_out();
+            let (state, is_out) = (entry.state(), entry.is_out());
             if std::mem::replace(&mut entry.was_out, is_out) && !is_out {
                 entry.back = Some(now);
             }
-            *match (entry.is_gone, is_out) {
-                (true, _) => &mut counts.draining,
-                (false, true) => &mut counts.out,
-                (false, false) => &mut counts.up,
+            if entry.seen.is_none_or(|(before, _)| before != state) {
+                entry.seen = Some((state, now));
+            }
+            *match state {
+                AddressState::Draining => &mut counts.draining,
+                AddressState::Out => &mut counts.out,
+                AddressState::Up => &mut counts.up,
             } += 1;
         }
         counts

@@ -1,5 +1,7 @@
 //! What an operator sees of an upstream's addresses.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::entry::{Cause, Endpoint, Entry, WHOLE};
@@ -13,18 +15,14 @@ impl Addresses {
         let now = Instant::now();
         let shown = self.lock();
         let Shown { set, queue, limits, .. } = &*shown;
-        let state = |entry: &Entry| match (entry.is_gone, entry.is_out()) {
-            (true, _) => AddressState::Draining,
-            (false, true) => AddressState::Out,
-            (false, false) => AddressState::Up,
-        };
-        let share = |entry: &Entry| match state(entry) {
+        let share = |entry: &Entry| match entry.state() {
             AddressState::Up => f64::from(set.share(entry, now)) / f64::from(WHOLE),
             AddressState::Out | AddressState::Draining => 0.0,
         };
         let one = |entry: &Entry| AddressSight {
             address: name(entry.endpoint),
-            state: state(entry),
+            state: entry.state(),
+            lasts: entry.seen.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since)),
             reason: match entry.failure.map(|failure| failure.cause) {
                 Some(Cause::Unreached) => Some("cannot be reached"),
                 Some(Cause::Unserved) => Some("completes no handshakes"),

@@ -85,6 +85,24 @@ async fn a_way_that_comes_and_goes_is_logged_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operator_sees_for_how_long_an_address_is_in_its_state() {
+    let addresses = addresses(2);
+    let seen = || {
+        let sight = addresses.sight(|_| String::new());
+        sight.addresses.iter().map(|one| (one.state.word(), one.lasts.as_secs())).collect::<Vec<_>>()
+    };
+    tokio::time::advance(Duration::from_mins(1)).await;
+    addresses.failed(endpoint(0), false);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    // A probe that fails changes nothing.
+    addresses.postpone(endpoint(0));
+    assert_eq!(seen(), [("out", 5), ("up", 65)]);
+    addresses.reached(endpoint(0));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(seen(), [("up", 1), ("up", 66)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_that_fails_handshakes_is_out_for_longer_each_time() {
     let addresses = addresses(2);
     let mut pauses = Vec::new();

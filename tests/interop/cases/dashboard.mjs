@@ -2,7 +2,8 @@
 
 import { io } from 'socket.io-client';
 import { isAccessible } from '../lib/axe.mjs';
-import { started, suite } from '../lib/own.mjs';
+import { configured, started, suite } from '../lib/own.mjs';
+import { freePort } from '../lib/ports.mjs';
 
 /** The page, once it shows its first snapshot, in a window of this width. */
 async function open(t, proxy, width = 1280) {
@@ -66,6 +67,28 @@ const cases = [
       t.assert.equal((await proxy.readyz()).status, 503);
       t.assert.equal(await proxy.ended, 0);
       await page.locator('#state', { hasText: 'unreachable, retrying in 2 s' }).waitFor();
+    },
+  },
+  {
+    name: 'an operator who comes late sees what is down, for how long, and why',
+    async client(t) {
+      const dead = await freePort();
+      const proxy = await configured(t, (port) => `[server]
+listen = "127.0.0.1:${port}"
+[admin]
+listen = "127.0.0.1:0"
+[[routes]]
+path = "/socket.io/"
+dialect = "engine.io"
+upstream = "chat"
+[upstreams.chat]
+kind = "engine.io"
+url = "ws://127.0.0.1:${dead}/socket.io/"
+`);
+      const answer = await fetch(`http://127.0.0.1:${proxy.port}/socket.io/?EIO=4&transport=polling`);
+      t.assert.equal(answer.status, 502);
+      const page = await open(t, proxy);
+      await page.locator('#upstreams', { hasText: /down \d+(\.\d)? s, cannot be reached/ }).waitFor();
     },
   },
   {

@@ -9,7 +9,7 @@ const sum = (values) => values.reduce((all, value) => all + value, 0);
 
 export const history = [];
 export const marks = [];
-const since = new Map();
+const states = new Map();
 let before;
 
 /** Returns the transports of a route under the page's names: longpoll has a hue of its own. */
@@ -124,12 +124,10 @@ function never(snapshot) {
 
 const stayed = (snapshot) => never(snapshot)?.share ?? null;
 
-/** Returns since when something has been as it is, and marks when something goes down. */
-export function asSince(name, state, at) {
-  const known = since.get(name);
-  if (known?.state === state) return known.at;
-  since.set(name, { state, at: known ? at : null });
-  if (known && state !== 'up') marks.push({ at, text: `${name.split(' ').at(-1)} ${state === 'out' ? 'down' : state}` });
+/** Marks when something goes down, or drains. */
+export function note(name, state, at) {
+  const known = states.get(name);
+  states.set(name, state);
+  if (known && known !== state && state !== 'up') marks.push({ at, text: `${name.split(' ').at(-1)} ${state === 'out' ? 'down' : state}` });
   while (marks.length > 6) marks.shift();
-  return known ? at : null;
 }

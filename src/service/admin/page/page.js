@@ -1,7 +1,7 @@
 // The operator's page: it shows what the admin listener tells every second, and asks it for what an operator wants.
 
 import { cost, drawBytes, drawEnds, drawFigures, drawWaits } from './charts.js';
-import { asSince, key, perMessage, take, transportsOf, upgraded } from './model.js';
+import { key, note, perMessage, take, transportsOf, upgraded } from './model.js';
 import { beginSessions, beginTail, tell, tellMissed } from './sessions.js';
 import { $, NAMES, TRANSPORTS, count, h, percent, say, span } from './words.js';
 
@@ -42,20 +42,20 @@ function drawRoutes(snapshot, figures) {
 function drawUpstreams(snapshot) {
   const problems = [];
   let [up, all] = [0, 0];
-  const state = (name, value, reason, sessions) => {
-    const at = asSince(name, value, snapshot.at);
-    const lasts = at === null ? '' : ` ${span((snapshot.at - at) / 1000)}`;
+  const state = (name, value, seconds, reason) => {
+    note(name, value, snapshot.at);
+    const lasts = span(seconds);
     all += 1;
     up += value === 'up' ? 1 : 0;
-    if (value === 'up') return [h('span', { class: 'disc' }), `up${lasts}`, false, sessions];
-    if (value === 'draining') return [h('span', { class: 'ring-mark' }), `draining${lasts}`, false, sessions];
-    return [h('span', { class: 'square' }), `down${lasts}${reason ? `, ${reason}` : ''}`, true, sessions];
+    if (value === 'up') return [h('span', { class: 'disc' }), `up ${lasts}`, false];
+    if (value === 'draining') return [h('span', { class: 'ring-mark' }), `draining ${lasts}`, false];
+    return [h('span', { class: 'square' }), `down ${lasts}${reason ? `, ${reason}` : ''}`, true];
   };
   const upstreams = snapshot.upstreams.map((upstream) => {
     const sessions = snapshot.routes.filter((route) => route.upstream === upstream.name)
       .reduce((total, route) => total + Object.values(route.transports).reduce((all, one) => all + one.sessions, 0), 0);
     const addresses = upstream.addresses.map((one) => {
-      const [mark, text, isDown] = state(`${upstream.name} ${one.address}`, one.state, one.reason);
+      const [mark, text, isDown] = state(`${upstream.name} ${one.address}`, one.state, one.state_seconds, one.reason);
       const left = upstream.addresses.filter((other) => other.state === 'up').length;
       if (isDown && left > 0) {
         const others = left > 1 ? `the ${count(left)} others` : 'the other';
@@ -69,7 +69,8 @@ function drawUpstreams(snapshot) {
       h('span', { class: 'soft' }, upstream.health), h('span', { class: 'room' }), h('span', {}, `${count(sessions)} sessions`)), h('ul', {}, addresses));
   });
   const nodes = snapshot.nodes.filter((node) => !node.self).map((node) => {
-    const [mark, text, isDown] = state(`node ${node.address}`, node.state === 'down' ? 'out' : node.state === 'leaving' ? 'draining' : 'up', node.failure);
+    const value = node.state === 'down' ? 'out' : node.state === 'leaving' ? 'draining' : 'up';
+    const [mark, text, isDown] = state(`node ${node.address}`, value, node.state_seconds, node.failure);
     if (isDown) problems.push([`Node ${node.address} is down`, node.failure ? `: ${node.failure}.` : '.']);
     return h('li', {}, mark, h('span', { class: 'mono' }, `${node.name} ${node.address}`), h('span', { class: 'room' }), h('span', { class: isDown ? 'wrong' : null }, text));
   });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { CLIENTS } from '../interop/lib/clients.mjs';
 import { sleep } from '../interop/lib/ports.mjs';
+import { killFromPage } from './page.mjs';
 import { handshake, patience, poll, post } from './requests.mjs';
 
 const RATE = 2;
@@ -176,6 +177,10 @@ export const CASES = {
       await unharmed();
       return `hanging: 502 after ${first} ms, then in ${then} ms; killed: waiting ones 400 in ${parked} ms, next ones in ${next} ms`;
     },
+  },
+  'nodes that are killed from the page in a browser lose nothing of what its clients say': {
+    options: { page: true },
+    act: killFromPage,
   },
   'a node that hangs and is dropped costs its own sessions, and no client whose poll waits there': {
     options: { balancer: 'roundrobin that ends what hangs' },

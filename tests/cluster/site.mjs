@@ -15,6 +15,16 @@ const NODES = { a: '127.0.0.2', b: '127.0.0.3', c: '127.0.0.4' };
 /** A busy machine may take long to connect two nodes. */
 const BUSY = 'connect_timeout = "5s"';
 
+/** What is added for the page. */
+const PAGE = `[[routes]]
+path = "/"
+dialect = "http"
+upstream = "page"
+[upstreams.page]
+kind = "demo"
+controls = true
+`;
+
 const folders = new Set();
 process.once('exit', () => folders.forEach(remove));
 
@@ -26,9 +36,10 @@ function remove(folder) {
 export class Site {
   /**
    * Starts everything. `binary` is the proxy's, `lines` are more of [cluster], `balancer` is one of balancers.mjs, and with
-   * `redis` there is a directory of the ids that name no node. With `successions`, the nodes' processes may succeed each other.
+   * `redis` there is a directory of the ids that name no node. With `successions`, the nodes' processes may succeed each other. With
+   * `page` they have the demo's page, which may kill them.
    */
-  static async start(binary, { lines = BUSY, balancer = 'roundrobin', redis = false, successions = false } = {}) {
+  static async start(binary, { lines = BUSY, balancer = 'roundrobin', redis = false, successions = false, page = false } = {}) {
     const site = new Site();
     site.binary = binary;
     site.folder = mkdtempSync(path.join(tmpdir(), 'polliwog-cluster-'));
@@ -45,7 +56,7 @@ export class Site {
     }
     for (const node of site.nodes) {
       const more = successions ? `${lines}\n[succession]\ndirectory = "${site.folder}/${node.name}"\nlinger = "30s"` : lines;
-      node.file = site.write(`${node.name}.toml`, configuration(node, site.nodes, more));
+      node.file = site.write(`${node.name}.toml`, `${configuration(node, site.nodes, more)}${page ? PAGE : ''}`);
       node.child = start(binary, ['run', '--config', node.file], { stdio: ['ignore', 'ignore', 'pipe'] });
       node.log = '';
       node.child.stderr.setEncoding('utf8').on('data', (text) => (node.log += text));

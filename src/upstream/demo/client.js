@@ -1,6 +1,8 @@
 // A client: events, questions with their answers, and a way back when a session ends.
 
 const BACKOFF_MS = { first: 250, longest: 5000 };
+/** In a cluster an id begins with its node's name, filled up to four characters (docs/cluster.md). */
+const NODE = /^2(?=[\w-]{26}$)([A-Za-z0-9]{1,4})/;
 
 /**
  * Tells "state" when it is on another transport or on none, "event" with `{ name, args }`, "refused" when a transport
@@ -10,6 +12,8 @@ const BACKOFF_MS = { first: 250, longest: 5000 };
 export class Client extends EventTarget {
   /** The transport once it is connected, before that "connecting", and "waiting" between two attempts. */
   state = 'connecting';
+  /** When the next attempt begins, between two of them. */
+  retryAt;
   #ways;
   #speech;
   #session;
@@ -27,6 +31,12 @@ export class Client extends EventTarget {
     super();
     this.#ways = ways;
     this.#speech = speech;
+  }
+
+  /** The node of a cluster that has its session; `undefined` if there is none, or the session's id does not name it. */
+  get node() {
+    const [, name] = (this.#connected && NODE.exec(this.#session.sid)) || [];
+    return name;
   }
 
   /** Whether it has a session that carries messages. */
@@ -77,6 +87,7 @@ export class Client extends EventTarget {
 
   #begin(choice) {
     const { transport, make } = this.#ways[choice];
+    this.retryAt = undefined;
     let opened = false;
     const hear = {
       open: (upgrades = []) => {
@@ -113,9 +124,10 @@ export class Client extends EventTarget {
     this.#connected = false;
     this.#become('waiting');
     if (this.#ended) return;
-    const pause = Math.min(BACKOFF_MS.first * 2 ** this.#attempts, BACKOFF_MS.longest);
+    const pause = Math.min(BACKOFF_MS.first * 2 ** this.#attempts, BACKOFF_MS.longest) * (0.75 + Math.random() / 2);
     this.#attempts += 1;
-    this.#retry = setTimeout(() => this.#begin(0), pause * (0.75 + Math.random() / 2));
+    this.retryAt = performance.now() + pause;
+    this.#retry = setTimeout(() => this.#begin(0), pause);
   }
 
   #say(text) {

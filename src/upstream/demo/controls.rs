@@ -1,9 +1,12 @@
 //! What the page may do to the process, where the configuration allows it: drain it, or kill it.
 //!
-//! Both are signals to itself, so they do what they do for an operator. A page of another origin must not be able to send
-//! them, nor one whose name was made to lead here: the request's `Origin` must be its own host, and that a loopback address.
+//! Both are signals to itself, so they do what they do for an operator, once the request is answered. A page of another
+//! origin must not be able to send them, nor one whose name was made to lead here: the request's `Origin` must be its own
+//! host, and that a loopback address.
 
 use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method, StatusCode};
@@ -14,6 +17,9 @@ pub(super) const PATH: &str = "/polliwog-demo/controls";
 
 /// Names of the controls, each with the signal that it is.
 const CONTROLS: [(&str, Signal); 2] = [("drain", Signal::TERM), ("kill", Signal::KILL)];
+
+/// In how long an answer has certainly left the process.
+const ANSWERED: Duration = Duration::from_millis(100);
 
 /// Answers a request for [`PATH`], or for a control below it; `None` for any other path.
 pub(super) fn answer(
@@ -33,8 +39,13 @@ pub(super) fn answer(
     if *method != Method::POST {
         return Some((StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
     }
-    // A process may always signal itself.
-    let _ = kill_process(getpid(), *signal);
+    let signal = *signal;
+    // It answers first: browsers and balancers ask again what got no answer, and the next node would die of that.
+    thread::spawn(move || {
+        thread::sleep(ANSWERED);
+        // A process may always signal itself.
+        let _ = kill_process(getpid(), signal);
+    });
     Some((StatusCode::ACCEPTED, "on its way\n"))
 }
 

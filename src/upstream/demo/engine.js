@@ -41,6 +41,11 @@ export class Engine {
     this.#hear = hear;
   }
 
+  /** Its id, once it has one. */
+  get sid() {
+    return this.#sid;
+  }
+
   /** Begins the session, on "polling" or "websocket". */
   open(transport) {
     this.transport = transport;

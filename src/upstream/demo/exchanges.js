@@ -59,7 +59,7 @@ export class Exchanges {
   /** Writes what is true of the client now. */
   head() {
     const pane = this.#pane;
-    Object.assign(this.element.dataset, { hue: pane.hue, bytes: pane.wire.bytes, requests: pane.wire.requests });
+    Object.assign(this.element.dataset, { hue: pane.hue, bytes: pane.wire.bytes, requests: pane.wire.requests, node: pane.node ?? '' });
     const pill = this.element.querySelector('.state');
     write(pill, pane.isFallback ? 'polling instead' : pane.state);
     const { average, isFresh } = pane.recent;

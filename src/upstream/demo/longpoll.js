@@ -40,6 +40,11 @@ export class Longpoll {
     this.#later = inOrder(line);
   }
 
+  /** Its id, once it has one. */
+  get sid() {
+    return this.#url?.split('/').at(-1);
+  }
+
   async open() {
     const text = await this.#post(this.#base, '');
     if (this.#closed || text === undefined) return;

@@ -2,6 +2,7 @@
 
 import { Chart } from './chart.js';
 import { CLIENTS } from './clients.js';
+import { command, offer } from './controls.js';
 import { Cursor } from './cursor.js';
 import { Exchanges } from './exchanges.js';
 import { drawHero } from './hero.js';
@@ -16,6 +17,8 @@ import { burst, plan } from './tries.js';
 
 const PROBE_MS = 1000;
 const SHOWN_MAX = 3;
+/** Clients that lose their sessions together are back sooner. */
+const GONE_MS = 1500;
 const $ = (id) => document.getElementById(id);
 
 const line = new Line();
@@ -153,25 +156,14 @@ $('restart').addEventListener('click', () => {
   for (const pane of panes) if (pane.client.isConnected) pane.client.emit('restart');
 });
 
-const CONTROLS = {
-  drain: ['Polliwog drains: it ends the sessions, and then itself.', 'drain'],
-  kill: ['The node that served this page is killed.', 'kill'],
-};
-
-/** Offers what may be done to the process, where its configuration allows that. */
-async function offer() {
-  const allowed = await (await fetch('polliwog-demo/controls')).text();
-  for (const name of allowed.split(' ').filter((one) => CONTROLS[one])) {
-    const [said, noted] = CONTROLS[name];
-    $(name).hidden = false;
-    $(name).addEventListener('click', () => {
-      mark(noted);
-      tell(said);
-      room.note(undefined, said);
-      // A node that is killed answers nothing.
-      fetch(`polliwog-demo/controls/${name}`, { method: 'POST' }).catch(() => {});
+for (const control of ['drain', 'kill']) {
+  $(control).addEventListener('click', () => {
+    mark(control);
+    command(control, panes, (text) => {
+      tell(text);
+      room.note(undefined, text);
     });
-  }
+  });
 }
 
 function label(button) {
@@ -218,13 +210,20 @@ function drawTally() {
   write($('sent'), `of ${whole.format(sent)}${repeated ? `, ${whole.format(repeated)} sent again` : ''}`);
 }
 
-/** One word for all clients: a server that none of them reaches is told once. */
+/** One word for all clients: a server that none of them reaches is told once, and not where they are back at once. */
 function drawHealth() {
   const connected = panes.filter(({ client }) => client.isConnected).length;
-  const isGone = connected === 0 && panes.some(({ endedAt }) => endedAt);
+  const since = Math.max(...panes.map(({ endedAt }) => endedAt ?? 0));
+  const isGone = connected === 0 && since > 0 && performance.now() - since > GONE_MS;
   document.body.classList.toggle('gone', isGone);
   $('health').dataset.status = isGone ? 'wrong' : 'good';
-  write($('health'), isGone ? 'Server unreachable, retrying' : connected ? `running, ${connected} client${connected === 1 ? '' : 's'}` : 'connecting');
+  write($('health'), isGone ? `Server unreachable, retrying${soon()}` : connected ? `running, ${connected} client${connected === 1 ? '' : 's'}` : 'connecting');
+}
+
+/** When the next attempt comes, if none is under way. */
+function soon() {
+  const left = Math.min(...panes.map(({ client }) => client.retryAt ?? Infinity)) - performance.now();
+  return left > 0 && left < Infinity ? ` in ${Math.ceil(left / 1000)} s` : '';
 }
 
 offer();

@@ -11,7 +11,7 @@ export const SLOT_MS = 500;
 
 const STATES = { polling: 'polling', websocket: 'WebSocket', streaming: 'streaming', longpoll: 'EventSource' };
 
-/** Tells "state" after its client's state has changed, and "refused" and "event" as the client does. */
+/** Tells "state" after its client's state has changed, "ended" when its session has, and "refused" and "event" as the client does. */
 export class Pane extends EventTarget {
   wire = new Wire();
   /** What a message cost in the last ten seconds. */
@@ -28,6 +28,7 @@ export class Pane extends EventTarget {
   #row;
   #tally;
   #bytes = 0;
+  #wasOn = false;
 
   /** `row` is one of `CLIENTS`; `tally` is told what is asked and answered. */
   constructor(row, line, tally) {
@@ -50,6 +51,11 @@ export class Pane extends EventTarget {
   /** Its name among the clients of this tab. */
   get name() {
     return `Client ${this.#row.letter}`;
+  }
+
+  /** The node of a cluster where its session is, if that is known. */
+  get node() {
+    return this.client.node;
   }
 
   get isFallback() {
@@ -92,9 +98,17 @@ export class Pane extends EventTarget {
   }
 
   #follow(state) {
-    if (state === 'waiting') [this.endedAt, this.waitsSince] = [performance.now(), undefined];
+    if (state === 'waiting') {
+      // An attempt that fails ends nothing, unless it is the first.
+      if (this.#wasOn || this.endedAt === undefined) {
+        this.endedAt = performance.now();
+        this.dispatchEvent(new Event('ended'));
+      }
+      [this.#wasOn, this.waitsSince] = [false, undefined];
+    }
     if (state !== 'connecting' && state !== 'waiting') {
       this.fellBack = this.isFallback && this.endedAt ? performance.now() - this.endedAt : undefined;
+      this.#wasOn = true;
     }
     this.dispatchEvent(new Event('state'));
   }

@@ -27,10 +27,17 @@ export class Room {
   /** Hears what `pane` hears, and what becomes of it. */
   join(pane) {
     pane.addEventListener('event', ({ detail: { name, args } }) => name === 'chat' && this.#hear(pane, args));
-    pane.addEventListener('refused', ({ detail }) => this.note(pane, refusal(pane, detail)));
+    // Once until it is connected again, however often it tries.
+    let isRefused = false;
+    pane.addEventListener('refused', ({ detail }) => {
+      if (!isRefused || detail.probed) this.note(pane, refusal(pane, detail));
+      isRefused = true;
+    });
+    pane.addEventListener('ended', () => this.note(pane, `${pane.name}: the session ended.`));
     pane.addEventListener('state', () => {
-      if (pane.client.state === 'waiting') this.note(pane, `${pane.name}: the session ended.`);
-      if (pane.client.isConnected) this.note(pane, `${pane.name} joined by ${pane.state}.`);
+      if (!pane.client.isConnected) return;
+      isRefused = false;
+      this.note(pane, `${pane.name} joined by ${pane.state}${pane.node ? `, at node ${pane.node}` : ''}.`);
     });
     this.list();
   }

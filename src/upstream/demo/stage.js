@@ -191,7 +191,8 @@ export class Stage {
     }
     if (isLine) this.#text('soft', 'one connection, open both ways', x.from + 64, y + 22);
     if (pane.client.isConnected) {
-      const back = pane.row.backend ?? `${pane.fellBack === undefined ? 'a' : 'a new'} WebSocket for client ${pane.row.letter}`;
+      const whose = pane.node ? `from node ${pane.node}` : `for client ${pane.row.letter}`;
+      const back = pane.row.backend ?? `${pane.fellBack === undefined ? 'a' : 'a new'} WebSocket ${whose}`;
       this.#text('soft', back, x.pond + 20, y + 22);
     }
   }
@@ -348,7 +349,8 @@ export class Stage {
     const told = this.#panes.map((pane) => {
       const { average } = pane.recent;
       const cost = average ? `, ${size(average.bytes)} a message` : '';
-      return `${pane.name} (${pane.row.what}) is connected to Polliwog by ${pane.state}${cost}`;
+      const at = pane.node ? `, at node ${pane.node}` : '';
+      return `${pane.name} (${pane.row.what}) is connected to Polliwog by ${pane.state}${at}${cost}`;
     });
     const blocked = this.#line.cut ? ' WebSocket is blocked.' : '';
     const text = `${told.join('; ')}. Polliwog holds a WebSocket to the backend for each.${blocked}`;

@@ -9,6 +9,7 @@ import { drawHero } from './hero.js';
 import { Line } from './line.js';
 import { milliseconds, size, whole, write } from './numbers.js';
 import { Pane, SLOT_MS } from './pane.js';
+import { Picks } from './picks.js';
 import { Room } from './room.js';
 import { result, share } from './share.js';
 import { Stage } from './stage.js';
@@ -33,6 +34,7 @@ let isPaused = false;
 const room = new Room(() => panes);
 const stage = new Stage(line);
 const cursor = new Cursor(() => panes);
+const picks = new Picks(views);
 const charts = [
   new Chart($('chart-bytes'), { value: ({ bytes }) => bytes, unit: size, least: 1000 }),
   new Chart($('chart-trips'), { value: ({ trip }) => trip, unit: milliseconds, least: 10 }),
@@ -44,6 +46,7 @@ function show(row) {
   panes = [...panes, pane].sort((a, b) => CLIENTS.indexOf(a.row) - CLIENTS.indexOf(b.row));
   pane.addEventListener('state', () => {
     if (pane.fellBack !== undefined) tell(`${pane.name} fell back to polling in ${(pane.fellBack / 1000).toFixed(1)} s.`);
+    picks.paint();
     refresh();
     stage.draw();
   });
@@ -75,6 +78,7 @@ function arrange() {
     chip.disabled = isOn && panes.length === 1;
   }
   for (const old of $('bars').querySelectorAll('[data-hue]')) old.remove();
+  picks.show(panes);
   stage.show(panes);
   refresh();
 }

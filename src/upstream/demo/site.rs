@@ -65,7 +65,7 @@ fn respond(status: StatusCode, kind: &'static str, text: &'static str) -> Respon
 }
 
 /// Path, media type, text.
-const FILES: [(&str, &str, &str); 33] = [
+const FILES: [(&str, &str, &str); 34] = [
     ("/", "text/html; charset=utf-8", include_str!("page.html")),
     ("/polliwog-demo/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/polliwog-demo/palette.css", STYLE, include_str!("palette.css")),
@@ -77,6 +77,7 @@ const FILES: [(&str, &str, &str); 33] = [
     ("/polliwog-demo/recent.js", SCRIPT, include_str!("recent.js")),
     ("/polliwog-demo/pane.js", SCRIPT, include_str!("pane.js")),
     ("/polliwog-demo/controls.js", SCRIPT, include_str!("controls.js")),
+    ("/polliwog-demo/picks.js", SCRIPT, include_str!("picks.js")),
     ("/polliwog-demo/tries.js", SCRIPT, include_str!("tries.js")),
     ("/polliwog-demo/times.js", SCRIPT, include_str!("times.js")),
     ("/polliwog-demo/numbers.js", SCRIPT, include_str!("numbers.js")),

@@ -66,7 +66,7 @@ const cases = [
       const demo = await open(t);
       const hero = demo.page.getByRole('region', { name: 'What polling costs' });
       await t.eventually(async () => (await ratio(hero)) > 0, 'a ratio');
-      for (const [width, height] of [[1280, 800], [390, 844]]) {
+      for (const [width, height] of [[390, 844], [1280, 800]]) {
         await demo.page.setViewportSize({ width, height });
         const overflow = await demo.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         t.assert.ok(overflow <= 0, `${overflow} px too wide at ${width}`);
@@ -240,7 +240,41 @@ const cases = [
     },
   },
   {
-    name: 'axe finds nothing wrong with the page in the browser, in either light, blocked, with open headers and a dialog',
+    name: 'on a phone the browser shows one wire, which a chip for each client chooses, and nothing is wider than the screen',
+    async client(t) {
+      const demo = await open(t);
+      await demo.toggle(/^Old client/);
+      await demo.until('Client C', 'polling');
+      await demo.press('Block WebSocket');
+      await demo.until(WEBSOCKET, 'polling instead');
+      await demo.page.setViewportSize({ width: 390, height: 844 });
+      const chip = (name) => demo.page.getByRole('group', { name: 'Whose wire' }).getByRole('button', { name });
+      const shown = () => demo.page.locator('.exchanges:visible h3').allTextContents();
+      for (const name of [WEBSOCKET, 'Client C', POLLING]) {
+        await chip(name).click();
+        t.assert.deepEqual(await shown(), [name]);
+        // The focus goes with the chip to the head of another wire.
+        await demo.page.locator(':focus', { hasText: name.at(-1) }).waitFor();
+        t.assert.equal(await chip(name).getAttribute('aria-pressed'), 'true');
+        const { width, height } = await chip(name).boundingBox();
+        t.assert.ok(width >= 38 && height >= 40, `${width} by ${height}`);
+        await demo.pane(name).locator('.exchange:not([hidden]) .text').first().waitFor();
+        await demo.press('Pause');
+        const said = await demo.pane(name).locator('.exchange:not([hidden]) .text').first().boundingBox();
+        t.assert.ok(said.width > 120, `${said.width} px for what was said`);
+        await demo.pane(name).locator('.exchange button').last().click();
+        await demo.pane(name).locator('pre').waitFor();
+        const overflow = await demo.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        t.assert.ok(overflow <= 0, `${overflow} px too wide`);
+        await demo.press('Go on');
+      }
+      // One that is turned off leaves its place to another.
+      await demo.toggle(/^Polling/);
+      await t.eventually(async () => (await shown()).join() === WEBSOCKET, 'another wire');
+    },
+  },
+  {
+    name: 'axe finds nothing wrong with the page in the browser, in either light, blocked, with open headers and a dialog, on any width',
     async client(t) {
       const demo = await open(t);
       await demo.toggle(/^Old client/);
@@ -251,6 +285,9 @@ const cases = [
       await isAccessible(t, demo.page, 'blocked');
       await demo.press('Join from a phone');
       await isAccessible(t, demo.page, 'the dialog');
+      await demo.press('Close');
+      await demo.page.setViewportSize({ width: 390, height: 844 });
+      await isAccessible(t, demo.page, 'on a phone');
     },
   },
   {

@@ -22,8 +22,7 @@ pub fn means_nothing(key: &str, dialect: &str) -> bool {
 }
 
 /// The keys of a route whose requests are forwarded.
-const FORWARDED: [&str; 6] =
-    ["max_requests", "queue", "queue_timeout", "max_body", "min_body_rate", "body_timeout"];
+const FORWARDED: [&str; 4] = ["max_requests", "queue", "queue_timeout", "max_body"];
 /// What a route can say beside a dialect that makes sessions, with the keys that mean nothing there.
 const SERVED: [(&str, &[&str]); 2] = [
     // Its sessions' clients are another proxy's; that none is relayed, a route may say.
@@ -41,6 +40,8 @@ const SERVED: [(&str, &[&str]); 2] = [
             "cors",
             "compression",
             "permessage_deflate",
+            "min_body_rate",
+            "body_timeout",
         ],
     ),
     // It has no sessions.

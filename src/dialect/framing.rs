@@ -269,6 +269,8 @@ pub enum Refusal {
     Unreadable,
     /// Its body is larger than `max_payload`.
     TooLarge,
+    /// Its body comes too slowly.
+    TooSlow,
     /// Its page's origin may not begin a session here.
     Forbidden,
     /// Its WebSocket handshake violates RFC 6455, section 4.2.1, as the text says.

@@ -185,6 +185,7 @@ impl Framing for LineFraming {
             Refusal::Overlap => reply(StatusCode::CONFLICT, "another is pending\n"),
             Refusal::Unreadable => reply(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not text\n"),
             Refusal::TooLarge => reply(StatusCode::PAYLOAD_TOO_LARGE, "larger than max_payload\n"),
+            Refusal::TooSlow => reply(StatusCode::REQUEST_TIMEOUT, "too slow\n"),
             Refusal::Forbidden => reply(StatusCode::FORBIDDEN, "forbidden origin\n"),
             Refusal::BadWebSocket(why) => reply(StatusCode::BAD_REQUEST, why),
         }

@@ -33,7 +33,8 @@ pub static DIALECTS: &[Kind] = &[
         // The reference server does not.
         takes_base: false,
         keys: engineio::KEYS,
-        idle: &[],
+        // The heartbeat of a client that polls is stricter.
+        idle: &["min_body_rate"],
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
     Kind {
@@ -61,7 +62,16 @@ pub static DIALECTS: &[Kind] = &[
         name: WebSocket::NAME,
         takes_base: true,
         keys: &[],
-        idle: &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression", "bind"],
+        idle: &[
+            "batch_max",
+            "linger",
+            "upgrade_timeout",
+            "allow_upgrades",
+            "compression",
+            "bind",
+            "min_body_rate",
+            "body_timeout",
+        ],
         build: |_, backend| Arc::new(WebSocket::new(backend)),
     },
 ];

@@ -152,7 +152,8 @@ impl Framing for PlainFraming {
             | Refusal::Overlap
             | Refusal::WrongTransport
             | Refusal::Unreadable
-            | Refusal::TooLarge => reply(StatusCode::BAD_REQUEST, "bad request\n"),
+            | Refusal::TooLarge
+            | Refusal::TooSlow => reply(StatusCode::BAD_REQUEST, "bad request\n"),
         }
     }
 

@@ -83,9 +83,9 @@ words! {
         MaxRequests = "max_requests",
         /// The length of a forwarded request's body.
         MaxBody = "max_body",
-        /// The rate of a forwarded request's body.
+        /// The rate of a request's body.
         MinBodyRate = "min_body_rate",
-        /// The time of a forwarded request's body.
+        /// The time of a request's body.
         BodyTimeout = "body_timeout",
         /// The time of a TLS handshake.
         TlsTimeout = "tls_timeout",

@@ -35,7 +35,7 @@ use crate::transport::polling::{discard, respond as respond_with};
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, ClientUpgrade, tunnel};
 use crate::upstream::{
-    ForwardError, ForwardRequest, Forwarded, Gate, InUse, Overcrowded, Pass, Pinned, TooSlow, is_login,
+    ForwardError, ForwardRequest, Forwarded, Gate, InUse, Overcrowded, Pass, Pinned, is_login,
 };
 
 /// Forwards the requests of one route.
@@ -182,11 +182,7 @@ impl Forward {
                 match &error {
                     ForwardError::Upstream(error) => self.refusals.note_upstream(error),
                     ForwardError::ClientTrickles(slow) => {
-                        let limit = match slow {
-                            TooSlow::Trickles => Limit::MinBodyRate,
-                            TooSlow::Late => Limit::BodyTimeout,
-                        };
-                        self.limits.limited().reached(limit, Some(&client.peer));
+                        self.limits.limited().reached(slow.limit(), Some(&client.peer));
                     }
                     ForwardError::Client(_)
                     | ForwardError::Path

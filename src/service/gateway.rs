@@ -174,9 +174,10 @@ impl Gateway {
             Task::TurnAway(framing) => answered(self.take_socket(ask, &head, &framing, 0, turn_away)),
             Task::Push(bridge, framing) => {
                 // The head stays out of the future: it is large, and would be copied with it.
-                let form = framing.read_push(&head.headers);
+                let (form, limits) = (framing.read_push(&head.headers), self.route.settings.body);
                 Serving::other(async move {
-                    let mut response = polling::answer_push(bridge, framing, form, body, asker).await?;
+                    let mut response =
+                        polling::answer_push(bridge, framing, form, body, asker, limits).await?;
                     self.cors.apply(&origin, &mut response);
                     count_answer(&self.route.meter, op, &response);
                     Ok(response)

@@ -54,7 +54,7 @@ pub struct Route {
     pub response_headers: HeaderRules,
     /// How many forwarded requests are under way at once.
     pub requests: RequestLimits,
-    /// How large and how slow their bodies may be.
+    /// How large the bodies of forwarded requests may be, and how slow those of any.
     pub body: BodyLimits,
     /// Whether `Via` is added to requests.
     pub via: bool,

@@ -1,5 +1,6 @@
 //! HTTP long-polling: a GET waits for packets, a POST carries some.
 
+mod reading;
 mod refusals;
 
 use std::fmt;
@@ -8,12 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 
+use self::reading::{ReadFailed, read_body};
 pub use self::refusals::{
     discard, is_empty, refuse, refuse_ended, refuse_request, report_end, respond, skip,
 };
@@ -22,11 +22,11 @@ use super::stream::Stream;
 use super::{Abort, Body, InBody, Response};
 use crate::agent::is_legacy_ie;
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
-use crate::budget::Charge;
 use crate::dialect::{Framing, PollBody, PushForm, Refusal};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Packet, Transport};
 use crate::session::{Joined, PushOutcome, Pushes};
+use crate::upstream::{BodyLimits, TooSlow};
 
 /// What is kept of a poll's request while it waits. Keeping the headers would cost 7 kB more per parked request.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +183,8 @@ pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framin
     response
 }
 
-/// Takes a POST, and answers it once the link has accepted its messages. `form` is `None` for a type that cannot be read.
+/// Takes a POST, and answers it once the link has accepted its messages. `form` is `None` for a type that cannot be read,
+/// `limits` say how slowly its body may come.
 ///
 /// # Errors
 /// Returns [`Abort`] if the connection is to be dropped: the session ended while the body was being read, or the body
@@ -194,6 +195,7 @@ pub async fn answer_push(
     form: Option<PushForm>,
     body: InBody,
     asker: Asker,
+    limits: BodyLimits,
 ) -> Result<Response, Abort> {
     let tracker = &bridge.info().tracker;
     if bridge.info().pushes == Pushes::Queued {
@@ -201,7 +203,7 @@ pub async fn answer_push(
             discard(body, tracker);
             return Ok(refuse(&*framing, Refusal::Unreadable));
         };
-        return take_queued_push(&bridge, form, body, asker, framing).await;
+        return take_queued_push(&bridge, form, (body, limits), asker, framing).await;
     }
     // Before the type is judged, as in the reference's `onDataRequest`: a second POST is an overlap of any type.
     let push = match bridge.push() {
@@ -216,14 +218,16 @@ pub async fn answer_push(
         discard(body, tracker);
         return Ok(refuse(&*framing, Refusal::Unreadable));
     };
-    take_push(push, form, body, asker, framing).await
+    // Its heartbeat judges the pace: nobody answers a ping while the POST lasts. After an upgrade only the time counts.
+    let limits = BodyLimits { min_rate: 0, ..limits };
+    take_push(push, form, (body, limits), asker, framing).await
 }
 
 /// Reads the body of the session's only POST, and passes its messages on.
 async fn take_push(
     mut push: Push,
     form: PushForm,
-    mut body: InBody,
+    (mut body, limits): (InBody, BodyLimits),
     asker: Asker,
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
@@ -231,7 +235,7 @@ async fn take_push(
     let bridge = push.bridge_shared();
     let read = tokio::select! {
         biased;
-        read = read_body(&mut body, info.max_payload, &bridge) => read,
+        read = read_body(&mut body, info.max_payload, limits, &bridge) => read,
         () = push.interrupted() => return Err(Abort),
     };
     let body = match read {
@@ -240,6 +244,10 @@ async fn take_push(
             push.withdraw();
             discard(body, &info.tracker);
             return Ok(refuse(&*framing, Refusal::TooLarge));
+        }
+        Err(ReadFailed::Slow(slow)) => {
+            push.withdraw();
+            return Ok(refuse_slow(&*framing, slow, &info));
         }
         // Dropping the push notifies the session.
         Err(ReadFailed::Broken) => return Err(Abort),
@@ -263,18 +271,19 @@ async fn take_push(
 async fn take_queued_push(
     bridge: &Bridge,
     form: PushForm,
-    mut body: InBody,
+    (mut body, limits): (InBody, BodyLimits),
     asker: Asker,
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
     let info = bridge.info();
     let place = bridge.push_place().await;
-    let body = match read_body(&mut body, info.max_payload, bridge).await {
+    let body = match read_body(&mut body, info.max_payload, limits, bridge).await {
         Ok(body) => body,
         Err(ReadFailed::TooLarge) => {
             discard(body, &info.tracker);
             return Ok(refuse(&*framing, Refusal::TooLarge));
         }
+        Err(ReadFailed::Slow(slow)) => return Ok(refuse_slow(&*framing, slow, info)),
         Err(ReadFailed::Broken) => return Err(Abort),
     };
     let len = body.len();
@@ -295,6 +304,12 @@ async fn take_queued_push(
     })
 }
 
+/// Refuses a POST whose body is given up: its session goes on, and the connection ends behind the response.
+fn refuse_slow(framing: &dyn Framing, slow: TooSlow, info: &BridgeInfo) -> Response {
+    info.limited.reached(slow.limit(), None);
+    refuse(framing, Refusal::TooSlow)
+}
+
 /// Returns the response to a POST whose messages the link has accepted.
 pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> Response {
     let PollBody { status, content_type, bytes } = framing.encode_taken();
@@ -303,39 +318,6 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
     *response.status_mut() = status;
     asker.headers(framing, content_type, info, response.headers_mut());
     response
-}
-
-enum ReadFailed {
-    TooLarge,
-    Broken,
-}
-
-/// Reads a whole body, and charges for it until it is complete: then its session counts it.
-async fn read_body(body: &mut InBody, len_max: usize, bridge: &Bridge) -> Result<Bytes, ReadFailed> {
-    if body.size_hint().lower() > len_max as u64 {
-        return Err(ReadFailed::TooLarge);
-    }
-    let mut charge: Option<Charge> = None;
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| ReadFailed::Broken)?.into_data() else { continue };
-        if first.len().max(whole.len()) + data.len() > len_max {
-            return Err(ReadFailed::TooLarge);
-        }
-        // Most bodies arrive in one piece, which is passed on without a copy.
-        if first.is_empty() && whole.is_empty() {
-            first = data;
-        } else {
-            whole.extend_from_slice(&std::mem::take(&mut first));
-            whole.extend_from_slice(&data);
-        }
-        // Most are complete by now.
-        if !body.is_end_stream() {
-            charge.get_or_insert_with(|| bridge.charge()).set(first.len() + whole.len());
-        }
-    }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
 /// About a millisecond of work: a longer body would delay the other clients of this thread.

@@ -1,8 +1,10 @@
-//! How large a forwarded request's body may be, and how slowly its client may send it. Pure: time is passed in.
+//! How large a request's body may be, and how slowly its client may send it. Pure: time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::limited::Limit;
 
 /// How large and how slow a request's body may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,7 +13,7 @@ pub struct BodyLimits {
     pub max: Option<usize>,
     /// The minimum of bytes a second while the client is waited for, over ten seconds of that; zero is no limit.
     pub min_rate: usize,
-    /// How long all of it may take, until the backend responds.
+    /// How long all of it may take; if it is forwarded, until the backend responds.
     pub timeout: Duration,
 }
 
@@ -30,9 +32,19 @@ pub enum TooSlow {
     Late,
 }
 
+impl TooSlow {
+    /// Returns the limit that it exceeds.
+    pub const fn limit(self) -> Limit {
+        match self {
+            Self::Trickles => Limit::MinBodyRate,
+            Self::Late => Limit::BodyTimeout,
+        }
+    }
+}
+
 /// What a client has sent since the last look, and how long it was waited for.
 #[derive(Default, Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     bytes: u64,
     waited: Duration,
     /// Since when its next piece is awaited.
@@ -43,12 +55,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Creates one for a body of which nothing has come; it may be empty.
-    pub(super) fn new(is_over: bool) -> Self {
+    pub fn new(is_over: bool) -> Self {
         Self { is_over, ..Self::default() }
     }
 
     /// Notes that so many bytes came, or that the next are awaited.
-    pub(super) fn note(&mut self, is_awaited: bool, len: u64, is_over: bool, now: Instant) {
+    pub fn note(&mut self, is_awaited: bool, len: u64, is_over: bool, now: Instant) {
         self.bytes += len;
         self.is_over |= is_over;
         if is_awaited {
@@ -62,7 +74,7 @@ impl Pace {
     ///
     /// # Errors
     /// The client is too slow.
-    pub(super) fn check(
+    pub fn check(
         &mut self,
         limits: &BodyLimits,
         began: Instant,

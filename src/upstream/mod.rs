@@ -63,7 +63,7 @@ use crate::spelling::Spelling;
 use crate::tls::TlsError;
 pub use affinity::HashBy;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
-pub use body_pace::{BodyLimits, TooSlow};
+pub use body_pace::{BodyLimits, Pace, TooSlow};
 pub use check::{Check, CheckBy, Statuses};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use gate::{Gate, Overcrowded, Pass, RequestLimits};

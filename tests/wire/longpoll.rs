@@ -15,7 +15,7 @@ use crate::support::script::Kind;
 use crate::support::world::Excluded;
 use crate::support::{Peer, SOON, Script, Setup, World, assert_took, ms, patiently};
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup {
         kind: Kind::WebSocket,
         dialect: "longpoll",

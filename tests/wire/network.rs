@@ -2,6 +2,8 @@
 //!
 //! `cuts` and `faults` have the ends of both sides; here both sides are well, and what is between them is not.
 
+mod posts;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -75,6 +75,7 @@ pub(super) fn refuse(refusal: Refusal, kind: RequestKind) -> Reply {
         Refusal::Forbidden => Fault::Forbidden.reply(kind),
         Refusal::Overlap | Refusal::Unreadable => empty(StatusCode::BAD_REQUEST),
         Refusal::TooLarge => empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Refusal::TooSlow => empty(StatusCode::REQUEST_TIMEOUT),
         Refusal::BadWebSocket(message) => bad_web_socket(message),
     }
 }

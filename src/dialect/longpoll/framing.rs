@@ -141,6 +141,7 @@ impl Framing for LongPollFraming {
                 reply::wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no message is of this type")
             }
             Refusal::TooLarge => reply::wrong(StatusCode::PAYLOAD_TOO_LARGE, "larger than max_payload"),
+            Refusal::TooSlow => reply::wrong(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
             Refusal::Forbidden => reply::wrong(StatusCode::FORBIDDEN, "forbidden origin"),
             Refusal::BadWebSocket(why) => reply::wrong(StatusCode::BAD_REQUEST, why),
         }

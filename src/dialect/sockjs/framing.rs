@@ -268,6 +268,7 @@ impl Framing for SockJsFraming {
             Refusal::Over | Refusal::WrongTransport | Refusal::Overlap => self.marked(not_found()),
             Refusal::Unreadable => self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected."),
             Refusal::TooLarge => self.fault(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large."),
+            Refusal::TooSlow => self.fault(StatusCode::REQUEST_TIMEOUT, "Payload too slow."),
             // Its page is not to read even that.
             Refusal::Forbidden => reply(
                 StatusCode::FORBIDDEN,

@@ -59,8 +59,13 @@ impl ClientSocket for MuxSocket {
             }
             Notice::Message(message) => Ok(Packet::Message(message)),
             Notice::Closed(closing) => {
-                let end = if closing.code == Some(ABNORMAL) { End::ClientGone } else { End::ClientClosed };
-                Err(SocketEnd { end, closing: Some(closing) })
+                // A code that says so cannot be passed on: the backend is told as it is of any client that vanished.
+                let is_gone = closing.code == Some(ABNORMAL);
+                Err(if is_gone {
+                    SocketEnd { end: End::ClientGone, closing: None }
+                } else {
+                    SocketEnd { end: End::ClientClosed, closing: Some(closing) }
+                })
             }
         })
     }

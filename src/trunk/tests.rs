@@ -1,10 +1,17 @@
 //! The shared side of a connection: the order of its frames, and what one side may demand of the other.
 
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use super::Trunk;
+use bytes::Bytes;
+use tokio::io::{DuplexStream, duplex};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::{Ended, Pump, Trunk};
 use crate::budget::Budget;
-use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Side};
+use crate::duplex::{Buffers, Duplex, WebSocket};
+use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Profile, Side};
 use crate::packet::{Closing, Message};
 
 /// Returns a backend's side that a proxy has greeted.
@@ -56,4 +63,31 @@ fn nobody_is_asked_for_a_session_any_more_where_no_connection_will_come() {
     let trunk = Trunk::new(Side::Proxy, Hello::default(), Budget::default());
     trunk.fail(&Closing::default());
     assert!(trunk.open(Open::default()).is_none());
+}
+
+fn web_socket(stream: DuplexStream, role: Role) -> WebSocket {
+    Duplex::from(stream).into_web_socket(Bytes::new(), role, 1000, Buffers::Small)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_other_side_is_silent_is_given_up_after_one_ping() {
+    let (trunk, connection) = greeted();
+    let (ours, _theirs) = duplex(1000);
+    let mut pump = Pump::new(&trunk, connection, web_socket(ours, Role::Server), Profile::Json);
+    let start = Instant::now();
+    assert_eq!(pump.run().await, Ended::Broken);
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_other_side_answers_pings_and_says_nothing_else_is_kept() {
+    let (trunk, connection) = greeted();
+    let (ours, theirs) = duplex(1000);
+    let mut pump = Pump::new(&trunk, connection, web_socket(ours, Role::Server), Profile::Json);
+    let mut theirs = web_socket(theirs, Role::Client);
+    let answering = async { while let Some(Ok(_)) = theirs.next().await {} };
+    let kept = async {
+        tokio::select! { ended = pump.run() => Err(ended), () = answering => Ok(()) }
+    };
+    assert!(timeout(Duration::from_hours(1), kept).await.is_err(), "it ended");
 }

@@ -38,7 +38,7 @@ fn engine() -> Setup {
     Setup::new().heartbeat(300, 700)
 }
 
-fn feed() -> Setup {
+pub(crate) fn feed() -> Setup {
     Setup {
         dialect: "longpoll",
         path: "/feed/",

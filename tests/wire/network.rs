@@ -2,7 +2,10 @@
 //!
 //! `cuts` and `faults` have the ends of both sides; here both sides are well, and what is between them is not.
 
+mod half_open;
+mod late;
 mod posts;
+mod switched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -71,6 +71,7 @@ mod relay;
 mod relay_with_faults;
 mod reload;
 mod request_log;
+mod secure;
 mod shortage;
 mod silence;
 mod sockjs;

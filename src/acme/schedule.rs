@@ -225,6 +225,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_by_an_hour_either_way_neither_hastens_an_order_nor_delays_it_for_long() {
+        let (now, ninety) = (start() + 10 * DAY, of(90));
+        for then in [now - HOUR, now, now + HOUR] {
+            // Issued by one clock, looked at by another.
+            let none = Attempts::default().issued(ninety, then, 0.5);
+            assert!(none.due(Some(ninety), now, 0.5) > now + 40 * DAY);
+            // The same for one that failed.
+            let failed = Attempts::default().failed(Failure::Refused, None, then, 0.5);
+            assert!(failed.due(None, now, 0.5) <= now + Duration::from_mins(1));
+        }
+    }
+
+    #[test]
     fn attempts_are_kept_as_text_and_rubbish_is_none() {
         let attempts = Attempts::default().failed(Failure::Refused, None, start(), 0.7);
         assert_eq!(Attempts::of_text(&attempts.to_text()), Some(attempts));

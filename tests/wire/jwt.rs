@@ -22,10 +22,10 @@ use crate::support::{SOON, Setup, World, eventually, metrics};
 mod keys;
 
 /// An issuer with one key, and the key's name.
-struct Issuer(Ed25519KeyPair, &'static str);
+pub(crate) struct Issuer(Ed25519KeyPair, &'static str);
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::named("a")
     }
 
@@ -44,7 +44,7 @@ impl Issuer {
         self.sign(&json!({"exp": (now + lasts).as_secs(), "iss": "test", "aud": ["chat"], "sub": "ada"}))
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let text = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": self.1})), part(claims));
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.0.sign(text.as_bytes())))
@@ -52,10 +52,10 @@ impl Issuer {
 }
 
 /// Keys in a file, until it is dropped.
-struct Jwks(PathBuf);
+pub(crate) struct Jwks(pub(crate) PathBuf);
 
 impl Jwks {
-    fn of(issuer: &Issuer) -> Self {
+    pub(crate) fn of(issuer: &Issuer) -> Self {
         static FILES: AtomicU32 = AtomicU32::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("polliwog-jwks-{}-{number}", std::process::id()));

@@ -22,6 +22,7 @@ mod bounds;
 mod certificates;
 mod checks;
 mod clients;
+mod clock;
 mod cluster;
 mod compression;
 mod cors;

@@ -50,6 +50,7 @@ mod hostile;
 mod jwt;
 mod last_words;
 mod limits;
+mod lingering;
 mod listeners;
 mod longpoll;
 mod names;

@@ -1,6 +1,10 @@
 //! How much one client may take, and all together: connections, sessions and handshakes. The clients are addresses of this
 //! host, which count because the configuration says so.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::support::frames::Socket;
@@ -9,7 +13,7 @@ use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::script::{Kind, Script};
 use crate::support::target::Target;
 use crate::support::wire::Wire;
-use crate::support::{SOON, Setup, World, eventually, metrics};
+use crate::support::{SOON, Setup, World, eventually, metrics, ms};
 
 const ONE: &str = "127.0.0.2";
 const OTHER: &str = "127.0.0.3";
@@ -137,6 +141,45 @@ fn a_flood_of_handshakes_without_a_socket_locks_nobody_else_out() {
     for _ in 0..10 {
         assert_eq!(handshake(&world, OTHER).status, 200);
     }
+}
+
+/// Ends a flood, also if the test fails.
+struct Until<'f>(&'f AtomicBool);
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_client_that_floods_again_and_again_keeps_nobody_else_out_for_a_second() {
+    let world = counting("client_handshakes_per_second = 2", Setup::new().server("max_sessions = 40"));
+    let (addr, asked, is_over) = (world.target.public, AtomicUsize::new(0), AtomicBool::new(false));
+    let flood = || {
+        while !is_over.load(Ordering::Relaxed) {
+            let mut client = Client { wire: Wire::connect_from(addr, ONE) };
+            for _ in 0..500 {
+                client.get(POLLING);
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let _until = Until(&is_over);
+        (0..4).for_each(|_| drop(scope.spawn(flood)));
+        let mut clients = 0;
+        while asked.load(Ordering::Relaxed) < 10_000 {
+            clients += 1;
+            let (other, start) = (format!("127.0.1.{clients}"), Instant::now());
+            assert_eq!(handshake(&world, &other).status, 200);
+            assert!(Socket::over(wire(&world, &other), WEBSOCKET, &[]).is_ok());
+            assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
+            // The interval between two clients, of which there are as many as there are places for.
+            thread::sleep(ms(250));
+        }
+    });
+    assert!(limited(&world, "client_handshakes_per_second") > 9_000);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod conversations;
 mod dialects;
 mod drawn;
 mod edges;
+mod tokens;
 
 macro_rules! targets {
     ($($(#[$doc:meta])* $name:ident = $check:path;)+) => {
@@ -69,6 +70,8 @@ targets! {
     proxy_header = crate::server::check_proxy_header;
     /// A certificate, in PEM or DER.
     certificates = crate::tls::check_certificate;
+    /// A set of keys, and tokens that are judged by them.
+    jwt = tokens::jwt;
     /// A configuration with its environment.
     config = edges::config;
 }

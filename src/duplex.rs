@@ -39,7 +39,9 @@ pub use self::outside::Outside;
 pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::read_ahead::{ReadAhead, Reader};
-pub use self::receipts::{Carrying, Piece, Receipt, Receipted, Settle, Unflushed};
+pub use self::receipts::{
+    Carrying, Piece, Receipt, Receipted, Settle, Unflushed, give_to_hyper, settle_headers,
+};
 pub use self::settling::{Begun, Settling};
 pub use self::socket::Socket;
 pub use self::speller::spell_header;

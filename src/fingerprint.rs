@@ -15,6 +15,11 @@ impl Fingerprint {
         Self(digest(&SHA256, bytes))
     }
 
+    /// Returns its beginning as a number, which tells a few things apart.
+    pub fn number(&self) -> u64 {
+        self.0.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
     /// Returns that of what a file holds now; `None` if it cannot be read, or only once.
     pub fn of_file(path: &Path) -> Option<Self> {
         read_again(path).ok().map(|bytes| Self::of(&bytes))

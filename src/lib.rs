@@ -62,6 +62,7 @@ mod route_id;
 pub(crate) mod server;
 pub(crate) mod service;
 pub mod session;
+pub mod shared_headers;
 pub(crate) mod sid;
 pub(crate) mod socketio;
 pub(crate) mod spans;

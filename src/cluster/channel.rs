@@ -21,6 +21,8 @@ pub(super) struct Channel {
     pub(super) node: Node,
     pub(super) side: Side,
     pub(super) traffic: Traffic,
+    /// Whether the node on the other side takes what this one has read in a request.
+    pub(super) takes_read: bool,
     state: Mutex<State>,
 }
 
@@ -67,7 +69,12 @@ impl Channel {
             is_over: false,
             is_mute: false,
         };
-        Self { node, side, traffic, state: Mutex::new(state) }
+        Self { node, side, traffic, takes_read: false, state: Mutex::new(state) }
+    }
+
+    /// Creates the asker's end of a connection. `takes_read` is what the owner has told of itself.
+    pub(super) fn to_owner(node: Node, traffic: Traffic, takes_read: bool) -> Self {
+        Self { takes_read, ..Self::new(Side::Asker, node, traffic) }
     }
 
     /// Begins a request, whose header `write` writes; `None` if the connection is over. `pieces` is the length of its body, if

@@ -31,6 +31,8 @@ pub struct Greeting {
     pub age: Duration,
     /// The hash of its routes with sessions.
     pub routes: String,
+    /// Whether it takes what the asker [has read](crate::peer::Read) in a request.
+    pub takes_read: bool,
 }
 
 impl Me {
@@ -66,6 +68,7 @@ impl Me {
             (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
             (AGE, self.age().as_millis().to_string()),
             (ROUTES, self.routes.load().to_string()),
+            (TAKES, READ.to_owned()),
         ];
         for (name, value) in told {
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -85,6 +88,7 @@ impl Greeting {
             version: short(VERSION),
             age: Duration::from_millis(text(AGE).and_then(|age| age.parse().ok()).unwrap_or_default()),
             routes: short(ROUTES),
+            takes_read: text(TAKES) == Some(READ),
         })
     }
 }
@@ -95,6 +99,9 @@ const VERSION: &str = "polliwog-version";
 /// In milliseconds: clocks differ, ages don't.
 const AGE: &str = "polliwog-age";
 const ROUTES: &str = "polliwog-routes";
+/// What it takes besides what the first nodes took.
+const TAKES: &str = "polliwog-takes";
+const READ: &str = "read";
 /// That the node drains, in the answer to `check --cluster`: those that are connected are told by a frame.
 pub const LEAVING: HeaderName = HeaderName::from_static("polliwog-leaving");
 /// Of a text that is kept.
@@ -115,13 +122,14 @@ mod tests {
         let told = Greeting::read(&headers).unwrap();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let age = Duration::from_millis(1500);
-        assert_eq!(told, Greeting { node, version, age, routes: "f00d".to_owned() });
+        assert_eq!(told, Greeting { node, version, age, routes: "f00d".to_owned(), takes_read: true });
         assert!(!me.differs_from(&told) && Me::starting(node, "beef").differs_from(&told));
         // An older version tells its name alone; a longer text is not kept.
         headers.insert(ROUTES, HeaderValue::try_from("x".repeat(65)).unwrap());
         headers.remove(AGE);
+        headers.remove(TAKES);
         let told = Greeting::read(&headers).unwrap();
-        assert_eq!((told.age, told.routes.as_str()), (Duration::ZERO, ""));
+        assert_eq!((told.age, told.routes.as_str(), told.takes_read), (Duration::ZERO, "", false));
         headers.insert(NODE, HeaderValue::from_static("a"));
         assert_eq!(Greeting::read(&headers), None);
     }

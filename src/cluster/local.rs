@@ -30,8 +30,9 @@ pub(super) async fn connected(path: &str, me: &Me) -> io::Result<(Duplex, Greeti
     })?;
     stream.write_all(Wish::Ask(me.node).line().as_bytes()).await?;
     let stream: Box<dyn Carries> = Box::new(stream);
-    // It says nothing of itself, and is a process of the same service.
-    let greeting = Greeting { node, version: String::new(), age: Duration::ZERO, routes: String::new() };
+    // It says nothing of itself, and is a process of the same service, perhaps of an older version.
+    let (version, routes) = (String::new(), String::new());
+    let greeting = Greeting { node, version, age: Duration::ZERO, routes, takes_read: false };
     Ok((stream.into(), greeting))
 }
 

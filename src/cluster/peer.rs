@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::channel::{Channel, Side, Told};
+use super::channel::{Channel, Told};
 use super::dial::{Unreached, Way};
 use super::greeting::{Greeting, Me};
 use super::pump::{self, Ended, Pump};
@@ -306,7 +306,8 @@ impl Peer {
             }
         };
         let node = greeting.node;
-        let channel = Arc::new(Channel::new(Side::Asker, node, self.shared.meter.traffic()));
+        let traffic = self.shared.meter.traffic();
+        let channel = Arc::new(Channel::to_owner(node, traffic, greeting.takes_read));
         // How many sessions it has is known from the start.
         channel.ping(Instant::now());
         {

@@ -18,7 +18,7 @@ use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
 use crate::address::RemoteAddress;
 use crate::duplex::Receipt;
-use crate::peer::{Address, Content, Head, HeadTooLarge, Known, Line, Number, search_of, write_ask};
+use crate::peer::{Address, Content, Head, HeadTooLarge, Known, Line, Number, Read, search_of, write_ask};
 use crate::sid::Node;
 
 /// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
@@ -43,6 +43,8 @@ pub enum Broken {
 #[derive(Default)]
 pub struct Prepared {
     frame: Box<[u8]>,
+    /// What was read in it, for nodes that take that.
+    read: Option<Read>,
     /// The length of its body, if that is known.
     len: Option<u64>,
 }
@@ -97,7 +99,8 @@ impl Prepared {
         let lines = lines.chain(asker.map(|asker| Line::from((&ASKER, asker))));
         let lines = lines.chain(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
         let (method, target) = (&head.method, target.as_bytes());
-        let known = Known { names_listener: came_in.is_some(), ..known };
+        let read = known.read;
+        let known = Known { names_listener: came_in.is_some(), read: None, ..known };
         let frame = SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
             write_ask(scratch, Number(0), method, target, lines, client, known, content)?;
@@ -105,12 +108,12 @@ impl Prepared {
             Ok(Box::from(&scratch[..]))
         })?;
         let len = if let Content::Pieces(len) = content { *len } else { None };
-        Ok(Self { frame, len })
+        Ok(Self { frame, read, len })
     }
 
     /// Returns the question whether a node has the session.
     pub fn search(&self) -> Self {
-        Self { frame: search_of(&self.frame), len: None }
+        Self { frame: search_of(&self.frame), read: None, len: None }
     }
 }
 
@@ -118,7 +121,9 @@ impl Question {
     /// Passes a request on; `None` if the connection is over. `whole` is its body, if all of it is there.
     pub(super) fn ask(channel: &Arc<Channel>, prepared: &Prepared, whole: Option<&Bytes>) -> Option<Self> {
         let pieces = prepared.len.filter(|_| whole.is_none());
-        let number = channel.ask(pieces, |out, number| number.write_again(&prepared.frame, whole, out))?;
+        let Prepared { frame, read, .. } = prepared;
+        let read = read.filter(|_| channel.takes_read);
+        let number = channel.ask(pieces, |out, number| number.write_again(frame, read, whole, out))?;
         Some(Self { channel: Arc::clone(channel), number, is_answered: false })
     }
 

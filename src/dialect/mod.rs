@@ -54,6 +54,17 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// The response to a request that has no effect there.
     fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
 
+    /// Returns a number for what a request asks of its session, if [`judge`](Self::judge) needs nothing else of the request: another
+    /// node learns it in place of what it would read again. A number always means the same, also in later versions.
+    fn number(&self, _intent: &Intent) -> Option<u8> {
+        None
+    }
+
+    /// Decides what a request with this [number](Self::number) does, given where its session is; `None` if it has no effect there.
+    fn judge_number(&self, _number: u8, _place: &Place<'_>) -> Option<Act> {
+        None
+    }
+
     /// Returns the response to a request for a session that nobody has, unless it begins that.
     fn refuse_unknown(&self, intent: Intent, kind: RequestKind) -> Box<Answered>;
 

@@ -12,8 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
+use http::Response;
 use http_body::Body as _;
 use http_body_util::Full;
+
+use crate::shared_headers::SharedHeaders;
 
 /// Learns what happened to the bytes that it has handed over.
 pub trait Settle: Send + Sync {
@@ -76,6 +79,29 @@ pub trait Receipted {
     /// Takes all of it, with its receipt, if it is there.
     fn take_whole(&mut self) -> Option<(Bytes, Option<Receipt>)> {
         None
+    }
+
+    /// Returns the headers that it brings for its response, besides the response's own.
+    fn headers(&self) -> Option<&SharedHeaders> {
+        None
+    }
+
+    /// Takes these headers.
+    fn take_headers(&mut self) -> Option<SharedHeaders> {
+        None
+    }
+}
+
+/// Prepares a response for hyper, on this connection.
+pub fn give_to_hyper(response: &mut Response<impl Receipted>, connection: &Unflushed) {
+    settle_headers(response);
+    response.body_mut().set_connection(connection);
+}
+
+/// Gives a response the headers that its body brings, unless these are written as they are.
+pub fn settle_headers(response: &mut Response<impl Receipted>) {
+    if let Some(shared) = response.body_mut().take_headers() {
+        response.headers_mut().extend(shared.into_map());
     }
 }
 

@@ -1,8 +1,8 @@
 //! The body behind a header, as far as the frame of the header tells of it.
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes};
 
-use super::prefix::{Malformed, Number, PREFIX_LEN};
+use super::prefix::{Malformed, PREFIX_LEN};
 
 /// The body behind a header.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,31 +73,27 @@ pub(super) fn kept(bytes: Bytes) -> Bytes {
     if bytes.len() <= COPIED_LEN_MAX { Bytes::copy_from_slice(&bytes) } else { bytes }
 }
 
-impl Number {
-    /// Writes the frame of a header again that was written for another request. `whole` is its body, if all of it is there.
-    pub fn write_again(self, frame: &[u8], whole: Option<&Bytes>, out: &mut BytesMut) {
-        let start = out.len();
-        out.reserve(frame.len() + whole.map_or(0, Bytes::len));
-        out.extend_from_slice(frame);
-        self.put(&mut out[start..]);
-        if let Some(bytes) = whole {
-            out.extend_from_slice(bytes);
-            be_content(&mut out[start..], WHOLE, bytes.len() as u64);
-        }
-    }
-}
-
 /// Makes a written frame of a header one without a body.
 pub(super) fn be_empty(frame: &mut [u8]) {
     be_content(frame, NOTHING, 0);
 }
 
+/// Makes a written frame of a header one whose body, of this length, ends it.
+pub(super) fn be_whole(frame: &mut [u8], len: usize) {
+    be_content(frame, WHOLE, len as u64);
+}
+
 fn be_content(frame: &mut [u8], kind: u8, len: u64) {
-    let payload_len = frame.len() - PREFIX_LEN;
-    (&mut frame[..3]).put_uint(payload_len as u64, 3);
+    put_len(frame);
     let mut content = &mut frame[PREFIX_LEN..PREFIX_LEN + LEN];
     content.put_u8(kind);
     content.put_u64(len);
+}
+
+/// Notes the length of a written frame, which has grown.
+pub(super) fn put_len(frame: &mut [u8]) {
+    let payload_len = frame.len() - PREFIX_LEN;
+    (&mut frame[..3]).put_uint(payload_len as u64, 3);
 }
 
 const COPIED_LEN_MAX: usize = 2 << 10;

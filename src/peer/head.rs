@@ -7,6 +7,8 @@ use super::content::{self, Content, kept};
 use super::lines::{Lines, long, short, take};
 use super::names::{self, SPELLED};
 use super::prefix::{ASK, HEAD, Malformed, Number, PREFIX_LEN, frame};
+use super::read::{self, Read};
+use crate::shared_headers::SharedHeaders;
 
 /// The header of a request, with what the asker knows of its client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +18,7 @@ pub struct Ask {
     /// Its path and query, as the client wrote them.
     pub target: Bytes,
     /// The headers that a session's requests are judged by, and `Host`.
-    pub headers: HeaderMap,
+    pub headers: SharedHeaders,
     /// The client's address, as trusted proxies tell it.
     pub client: Address,
     /// What else is known.
@@ -31,7 +33,7 @@ pub struct Head {
     /// Its status.
     pub status: StatusCode,
     /// Its headers, without the length of its body.
-    pub headers: HeaderMap,
+    pub headers: SharedHeaders,
     /// Its body.
     pub content: Content,
 }
@@ -68,6 +70,8 @@ pub struct Known {
     pub is_search: bool,
     /// One of its header lines names the listener at which its client came in.
     pub names_listener: bool,
+    /// What the asker has read in it. The id is a part of its target.
+    pub read: Option<Read>,
 }
 
 /// A header is longer than a frame for headers may be.
@@ -77,14 +81,14 @@ pub struct HeadTooLarge;
 
 impl Ask {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        let lines = self.headers.iter().map(Line::from);
+        let lines = self.headers.map().iter().map(Line::from);
         write_ask(out, number, &self.method, &self.target, lines, self.client, self.known, &self.content)
     }
 }
 
 impl Head {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        write_head(out, number, self.status, &self.headers, &self.content)
+        write_head(out, number, self.status, self.headers.map(), &self.content)
     }
 }
 
@@ -140,6 +144,9 @@ pub fn write_ask<'l>(
         rest[5..21].copy_from_slice(&client.ip);
         rest[21..].copy_from_slice(&client.port.to_be_bytes());
         out.extend_from_slice(&fixed);
+        if let Some(read) = known.read {
+            out.extend_from_slice(&read.to_bytes());
+        }
         put_short(out, method.as_str().as_bytes());
         put_long(out, target);
         lines.for_each(|line| line.write(out));
@@ -148,10 +155,35 @@ pub fn write_ask<'l>(
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
 }
 
+impl Number {
+    /// Writes the frame of a request's header again that was written for another number. `read` is what the asker has read in it,
+    /// which the frame itself leaves out, and `whole` its body, if all of it is there.
+    pub fn write_again(self, frame: &[u8], read: Option<Read>, whole: Option<&Bytes>, out: &mut BytesMut) {
+        let start = out.len();
+        out.reserve(frame.len() + read::LEN + whole.map_or(0, Bytes::len));
+        if let Some(read) = read
+            && let Some((fixed, rest)) = frame.split_at_checked(READ_AT)
+        {
+            out.extend_from_slice(fixed);
+            out.extend_from_slice(&read.to_bytes());
+            out.extend_from_slice(rest);
+            out[start + FLAGS_AT] |= HAS_READ;
+            content::put_len(&mut out[start..]);
+        } else {
+            out.extend_from_slice(frame);
+        }
+        self.put(&mut out[start..]);
+        if let Some(bytes) = whole {
+            out.extend_from_slice(bytes);
+            content::be_whole(&mut out[start..], bytes.len());
+        }
+    }
+}
+
 /// Returns the frame of a request's header as one that only looks for the session.
 pub fn search_of(ask: &[u8]) -> Box<[u8]> {
     let mut search: Box<[u8]> = Box::from(ask);
-    if let Some(flags) = search.get_mut(PREFIX_LEN + content::LEN) {
+    if let Some(flags) = search.get_mut(FLAGS_AT) {
         *flags |= Known { is_search: true, ..Known::default() }.flags();
         content::be_empty(&mut search);
     }
@@ -185,13 +217,20 @@ pub fn write_head(
 pub(super) fn read_ask(mut payload: Bytes, lines: &mut Lines) -> Result<Ask, Malformed> {
     let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
-    let mut known = Known::of_flags(take(from, 1)?[0])?;
+    let flags = take(from, 1)?[0];
+    let mut known = Known::of_flags(flags)?;
     known.head_len = take(from, 4)?.get_u32();
     let mut ip = [0; 16];
     ip.copy_from_slice(take(from, 16)?);
     let client = Address { ip, port: take(from, 2)?.get_u16() };
+    if flags & HAS_READ != 0 {
+        known.read = Some(Read::take(from)?);
+    }
     let method = Method::from_bytes(short(from)?).map_err(|_| Malformed("not a method"))?;
     let target = payload.slice_ref(long(from)?);
+    if known.read.is_some_and(|read| read.sid(&target).is_none()) {
+        return Err(Malformed("an id that is not in its target"));
+    }
     let headers = lines.read(from, &payload)?;
     Ok(Ask { method, target, headers, client, known, content })
 }
@@ -210,16 +249,18 @@ pub(super) fn read_head(mut payload: Bytes, lines: &mut Lines) -> Result<Head, M
 
 impl Known {
     const fn flags(self) -> u8 {
-        let Self { head_len: _, upgrades, secure, is_search, names_listener } = self;
-        upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2 | (names_listener as u8) << 3
+        let Self { head_len: _, upgrades, secure, is_search, names_listener, read } = self;
+        let read = if read.is_some() { HAS_READ } else { 0 };
+        upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2 | (names_listener as u8) << 3 | read
     }
 
     fn of_flags(flags: u8) -> Result<Self, Malformed> {
-        if flags > 15 {
+        if flags > 31 {
             return Err(Malformed("unknown flags"));
         }
         let is = |bit| flags & bit != 0;
-        Ok(Self { head_len: 0, upgrades: is(1), secure: is(2), is_search: is(4), names_listener: is(8) })
+        let (upgrades, secure, is_search, names_listener) = (is(1), is(2), is(4), is(8));
+        Ok(Self { head_len: 0, upgrades, secure, is_search, names_listener, read: None })
     }
 }
 
@@ -247,5 +288,11 @@ fn long_len(bytes: &[u8]) -> [u8; 2] {
 
 /// The longest header: beyond it the client gets 431.
 const LEN_MAX: usize = 16 << 10;
-/// What stands before a request's method, behind what is said of its body.
+/// What stands before a request's method, behind what is said of its body, but for what the asker has read.
 const FIXED_LEN: usize = 23;
+/// Where the flags of a request's frame are.
+const FLAGS_AT: usize = PREFIX_LEN + content::LEN;
+/// Where it says what the asker has read.
+const READ_AT: usize = FLAGS_AT + FIXED_LEN;
+/// The flag of a frame that says so.
+const HAS_READ: u8 = 16;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{self, SPELLED};
 use super::prefix::Malformed;
+use crate::shared_headers::SharedHeaders;
 
 /// The lines that one connection has brought lately, as they were read. Most clients of a site send the same ones, and all
 /// get the same ones.
@@ -18,21 +19,21 @@ pub struct Lines {
 #[derive(Debug)]
 struct Known {
     bytes: Bytes,
-    headers: HeaderMap,
+    headers: SharedHeaders,
     /// How often it may stay when it is to make way.
     holds: u8,
 }
 
 impl Lines {
     /// Returns lines that have come before.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<HeaderMap> {
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<SharedHeaders> {
         let known = self.known.iter_mut().find(|known| *known.bytes == *bytes)?;
         known.holds = HOLDS;
         Some(known.headers.clone())
     }
 
     /// Reads the lines that `from` consists of, which is a part of `payload`.
-    pub(super) fn read(&mut self, from: &mut &[u8], payload: &Bytes) -> Result<HeaderMap, Malformed> {
+    pub(super) fn read(&mut self, from: &mut &[u8], payload: &Bytes) -> Result<SharedHeaders, Malformed> {
         let bytes = *from;
         if let Some(headers) = self.find(bytes) {
             return Ok(headers);
@@ -41,14 +42,15 @@ impl Lines {
         if is_common && bytes.len() <= KEPT_LEN_MAX && self.has_room() {
             // A copy: they are a part of a buffer that is much longer.
             let bytes = Bytes::copy_from_slice(bytes);
-            let (headers, _) = read(&mut &bytes[..], &bytes)?;
-            let known = Known { bytes, headers, holds: 0 };
+            let headers = SharedHeaders::from(read(&mut &bytes[..], &bytes)?.0);
+            let known = Known { bytes, headers: headers.clone(), holds: 0 };
             match self.known.get_mut(self.next) {
                 Some(before) => *before = known,
                 None => self.known.push(known),
             }
+            return Ok(headers);
         }
-        Ok(headers)
+        Ok(headers.into())
     }
 
     /// Returns whether there is room for other lines.
@@ -118,7 +120,7 @@ mod tests {
 
     fn read(lines: &mut Lines, wire: &[u8]) -> Result<HeaderMap, Malformed> {
         let payload = Bytes::copy_from_slice(wire);
-        lines.read(&mut &payload[..], &payload)
+        lines.read(&mut &payload[..], &payload).map(SharedHeaders::into_map)
     }
 
     #[test]

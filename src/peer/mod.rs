@@ -9,7 +9,8 @@
 //! owner > asker    HEAD  BODY*  END    LOST    TOOK n   LEAVING   PONG
 //! ```
 //!
-//! A [`Frame`] is one of these words. A short body that is complete crosses with its header ([`Content`]). Any other has two lists: at its sender, the [`Sending`] pieces, each with what waits
+//! An `ASK` has the request as its client wrote it, and may also say what the asker has [`Read`] in it, if its owner has told that it
+//! takes that. A [`Frame`] is one of these words. A short body that is complete crosses with its header ([`Content`]). Any other has two lists: at its sender, the [`Sending`] pieces, each with what waits
 //! for it to arrive; at its receiver, the [`Receiving`] ones. `TOOK n` says that the first `n` bytes have gone on: those of
 //! a response to the kernel of the asker's host, for the client. So a receipt that is attached to a piece at the owner
 //! means the same as one of a client of its own.
@@ -38,6 +39,7 @@ mod lines;
 mod names;
 mod prefix;
 mod queue;
+mod read;
 mod receiving;
 mod sending;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use frame::{Frame, Load};
 pub use head::{Address, Ask, Head, HeadTooLarge, Known, Line, search_of, write_ask, write_head};
 pub use lines::Lines;
 pub use prefix::{Malformed, Number};
+pub use read::Read;
 pub use receiving::Receiving;
 pub use sending::{Sending, Sent};
 pub use window::{PIECE_LEN_MAX, Violation, WINDOW};

@@ -29,25 +29,36 @@ fn ask() -> impl Strategy<Value = Ask> {
         secure,
         is_search,
         names_listener,
+        read: None,
     });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
-    (method, "/[!-~]{0,200}", headers(), address, known, content()).prop_map(
-        |(method, target, headers, client, known, content)| Ask {
-            method,
-            target: target.into(),
-            headers,
-            client,
-            known,
-            content,
+    let read = proptest::option::of(read());
+    (method, "/[!-~]{0,200}", headers(), address, known, content(), read).prop_map(
+        |(method, target, headers, client, known, content, read)| {
+            let known = Known { read: read.and_then(|read| within(read, &target)), ..known };
+            Ask { method, target: target.into(), headers: headers.into(), client, known, content }
         },
     )
+}
+
+/// Returns what was read in a target, and not yet where.
+fn read() -> impl Strategy<Value = Read> {
+    let parts = any::<(u64, u8, u16, u8)>();
+    parts.prop_map(|(route, intent, sid_at, sid_len)| Read { route, intent, sid_at, sid_len })
+}
+
+/// Moves it into a target.
+fn within(read: Read, target: &str) -> Option<Read> {
+    let at = usize::from(read.sid_at) % target.len();
+    let len = usize::from(read.sid_len).min(target.len() - at);
+    Read::new(read.route, read.intent, target, &target[at..at + len])
 }
 
 fn head() -> impl Strategy<Value = Head> {
     (100_u16..1000, headers(), content()).prop_map(|(status, headers, content)| Head {
         status: StatusCode::from_u16(status).expect("a status"),
-        headers,
+        headers: headers.into(),
         content,
     })
 }
@@ -80,7 +91,7 @@ fn frame() -> impl Strategy<Value = Frame> {
     ]
 }
 
-fn read(wire: &mut BytesMut) -> Result<Option<Frame>, Malformed> {
+fn next(wire: &mut BytesMut) -> Result<Option<Frame>, Malformed> {
     Frame::read(wire, &mut Lines::default())
 }
 
@@ -95,7 +106,7 @@ proptest! {
     fn a_frame_that_was_written_is_read(frame in frame(), behind in vec(any::<u8>(), 0..20)) {
         let mut wire = written(&frame);
         wire.extend_from_slice(&behind);
-        prop_assert_eq!(read(&mut wire), Ok(Some(frame)));
+        prop_assert_eq!(next(&mut wire), Ok(Some(frame)));
         prop_assert_eq!(&wire[..], &behind[..]);
     }
 
@@ -106,20 +117,25 @@ proptest! {
         let search = search_of(&written(&Frame::Ask(Number(7), Box::new(ask.clone()))));
         let known = Known { is_search: true, ..ask.known };
         let expected = Frame::Ask(Number(7), Box::new(Ask { known, content: Content::Nothing, ..ask }));
-        prop_assert_eq!(read(&mut BytesMut::from(&search[..])), Ok(Some(expected)));
+        prop_assert_eq!(next(&mut BytesMut::from(&search[..])), Ok(Some(expected)));
     }
 
     #[test]
     fn a_request_crosses_with_its_whole_body(ask in ask(), body in vec(any::<u8>(), 0..5000)) {
         let ask = Ask { content: Content::Pieces(Some(body.len() as u64)), ..ask };
-        let frame = written(&Frame::Ask(Number(0), Box::new(ask.clone())));
+        // What was read of it is not in the frame, as not every node takes that.
+        let read = ask.known.read;
+        let unread = Ask { known: Known { read: None, ..ask.known }, ..ask.clone() };
+        let frame = written(&Frame::Ask(Number(0), Box::new(unread.clone())));
         let (mut wire, body) = (written(&Frame::Ping), Bytes::from(body));
-        Number(7).write_again(&frame, Some(&body), &mut wire);
-        Number(8).write_again(&frame, None, &mut wire);
-        prop_assert_eq!(read(&mut wire), Ok(Some(Frame::Ping)));
+        Number(7).write_again(&frame, read, Some(&body), &mut wire);
+        Number(8).write_again(&frame, read, None, &mut wire);
+        Number(9).write_again(&frame, None, None, &mut wire);
+        prop_assert_eq!(next(&mut wire), Ok(Some(Frame::Ping)));
         let whole = Ask { content: Content::Whole(body), ..ask.clone() };
-        prop_assert_eq!(read(&mut wire), Ok(Some(Frame::Ask(Number(7), Box::new(whole)))));
-        prop_assert_eq!(read(&mut wire), Ok(Some(Frame::Ask(Number(8), Box::new(ask)))));
+        prop_assert_eq!(next(&mut wire), Ok(Some(Frame::Ask(Number(7), Box::new(whole)))));
+        prop_assert_eq!(next(&mut wire), Ok(Some(Frame::Ask(Number(8), Box::new(ask)))));
+        prop_assert_eq!(next(&mut wire), Ok(Some(Frame::Ask(Number(9), Box::new(unread)))));
     }
 
     #[test]
@@ -127,16 +143,16 @@ proptest! {
         let whole = written(&frame);
         for len in 0..whole.len() {
             let mut wire = BytesMut::from(&whole[..len]);
-            prop_assert_eq!(read(&mut wire), Ok(None), "{} of {}", len, whole.len());
+            prop_assert_eq!(next(&mut wire), Ok(None), "{} of {}", len, whole.len());
             wire.extend_from_slice(&whole[len..]);
-            prop_assert_eq!(read(&mut wire), Ok(Some(frame.clone())));
+            prop_assert_eq!(next(&mut wire), Ok(Some(frame.clone())));
         }
     }
 
     #[test]
     fn random_bytes_are_refused_or_read_and_never_panic(bytes in vec(any::<u8>(), 0..200)) {
         let mut wire = BytesMut::from(&bytes[..]);
-        while let Ok(Some(_)) = read(&mut wire) {}
+        while let Ok(Some(_)) = next(&mut wire) {}
     }
 
     #[test]
@@ -148,7 +164,7 @@ proptest! {
         let mut wire = written(&frame);
         let at = at.index(wire.len());
         wire[at] = byte;
-        while let Ok(Some(_)) = read(&mut wire) {}
+        while let Ok(Some(_)) = next(&mut wire) {}
     }
 }
 
@@ -179,11 +195,21 @@ fn a_frame_that_claims_too_much_is_refused_before_it_has_come() {
         (&[0, 0, 1, 4, 0, 0, 0, 1, 0], "a frame of the wrong length"),
         (&[0, 0, 1, 5, 0, 0, 0, 1, 0], "a frame of the wrong length"),
     ] {
-        assert_eq!(read(&mut BytesMut::from(bytes)), Err(Malformed(why)));
+        assert_eq!(next(&mut BytesMut::from(bytes)), Err(Malformed(why)));
     }
+    let ask = Ask {
+        method: Method::GET,
+        target: Bytes::from_static(b"/"),
+        headers: HeaderMap::new().into(),
+        client: Address { ip: [0; 16], port: 1 },
+        known: Known { read: Some(Read { route: 0, intent: 0, sid_at: 1, sid_len: 1 }), ..Known::default() },
+        content: Content::Nothing,
+    };
+    let wire = &mut written(&Frame::Ask(Number(1), Box::new(ask)));
+    assert_eq!(next(wire), Err(Malformed("an id that is not in its target")));
     let short = Bytes::from_static(b"x");
     assert_eq!(
-        read(&mut written(&Frame::Body(Number(1), short.clone()))),
+        next(&mut written(&Frame::Body(Number(1), short.clone()))),
         Ok(Some(Frame::Body(Number(1), short)))
     );
 }

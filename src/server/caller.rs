@@ -18,7 +18,7 @@ use super::carried::Carried;
 use super::connection_limits::{ConnectionLimits, refusal};
 use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
-use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
+use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed, give_to_hyper};
 use crate::hop;
 use crate::limited::Limit;
 use crate::spelling::Spelling;
@@ -238,8 +238,8 @@ impl<S: Serve> CallState<S> {
                 return Err(error);
             }
         };
+        give_to_hyper(&mut response, &self.unflushed);
         date::set(response.headers_mut());
-        response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.raw_headers.end();
         } else if self.is_last || is_unasked {

@@ -13,7 +13,7 @@ use super::Response;
 use super::moves::Moves;
 use super::serving::Serving;
 use crate::cluster::{Gone, Inquiry, LetGo, News};
-use crate::duplex::{Carries, Duplex};
+use crate::duplex::{Carries, Duplex, settle_headers};
 use crate::meter::{Asked, OpenAsk};
 use crate::peer::PIECE_LEN_MAX;
 use crate::transport::{Abort, Body};
@@ -64,7 +64,10 @@ impl Answering {
     fn finish(&mut self, answered: Result<Result<Response, Abort>, Gone>) -> Option<(Inquiry, Body)> {
         let Waiting { serving, inquiry, upgrade, open } = self.0.take()?;
         let response = match answered {
-            Ok(Ok(response)) => response,
+            Ok(Ok(mut response)) => {
+                settle_headers(&mut response);
+                response
+            }
             // Without a response, that node drops its client's connection.
             Ok(Err(_)) => {
                 open.end(Asked::Lost);

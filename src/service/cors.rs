@@ -84,11 +84,11 @@ impl CorsLayer {
     }
 
     /// Reads a request, before it is handled.
-    pub(super) fn ask(&self, head: &Parts) -> Asked {
+    pub(super) fn ask(&self, headers: &HeaderMap) -> Asked {
         if matches!(self.rule, Rule::Off | Rule::Dialect) {
             return Asked::default();
         }
-        let Some(origin) = head.headers.get(ORIGIN) else { return Asked::default() };
+        let Some(origin) = headers.get(ORIGIN) else { return Asked::default() };
         let matters = match &self.rule {
             Rule::Off | Rule::Dialect => false,
             Rule::Mirror(_) | Rule::Old => origin.len() <= ORIGIN_LEN_MAX,
@@ -137,12 +137,12 @@ impl CorsLayer {
     }
 
     /// Learns the backend's headers from another node's response, for those that this node gives once the other has gone.
-    pub(super) fn hear(&self, asked: &Asked, response: &Response) {
+    pub(super) fn hear(&self, asked: &Asked, headers: &HeaderMap) {
         if let (Rule::Mirror(recent), Some(origin)) = (&self.rule, &asked.0)
-            && response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+            && headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
             && !recent.heard.contains_key(origin)
         {
-            recent.remember(origin, response.headers());
+            recent.remember(origin, headers);
         }
     }
 

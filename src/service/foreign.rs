@@ -18,7 +18,7 @@ use super::unknown::Unknown;
 use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Cluster, Owner, PeerStream, Prepared, Question, Unreached};
-use crate::peer::{Content, Head, Known};
+use crate::peer::{Content, Head, Known, Read};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
@@ -28,6 +28,8 @@ use crate::transport::{Abort, Body, InBody, polling};
 pub(super) struct Foreign {
     owner: Owner,
     cluster: Arc<Cluster>,
+    /// What that node need not read again.
+    read: Option<Read>,
     /// The response if that node does not have the session either.
     unknown: Unknown,
 }
@@ -70,6 +72,7 @@ impl Foreign {
         route: &SessionRoute,
         node: Node,
         hop: Hop,
+        read: Option<Read>,
         unknown: Unknown,
     ) -> Result<Self, Unknown> {
         let owner = |cluster: &Cluster| match hop {
@@ -78,7 +81,7 @@ impl Foreign {
             Hop::Kin => None,
         };
         match route.cluster.as_ref().and_then(|cluster| Some((cluster, owner(cluster)?))) {
-            Some((cluster, owner)) => Ok(Self { owner, cluster: Arc::clone(cluster), unknown }),
+            Some((cluster, owner)) => Ok(Self { owner, cluster: Arc::clone(cluster), read, unknown }),
             None => Err(unknown),
         }
     }
@@ -86,7 +89,8 @@ impl Foreign {
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
         let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
-        let known = known(head_len, &client, ask.as_ref());
+        let Self { owner, cluster, read, unknown } = self;
+        let known = Known { read, ..known(head_len, &client, ask.as_ref()) };
         let body = Unsent::new(body);
         let content = Unsent::content(body.as_ref());
         let Ok(prepared) = Prepared::new(&head, client.peer, known, &content) else {
@@ -95,16 +99,17 @@ impl Foreign {
             }
             return too_large(&cors, &origin);
         };
-        let Self { owner, cluster, unknown } = self;
         let mut passing = Passing::new(cluster, owner, prepared, body, tasks.tracker.clone());
+        // Few requests have one, and each that waits would reserve room for it.
+        let ask = ask.map(Box::new);
         Serving::other(async move {
             // Where it stands: moved, it would take its room twice.
             let passed = (&mut passing).await;
             let mut response = match passed {
                 Ok((head, question)) => {
-                    let response = answer(passing.cluster(), *head, question, ask, &tasks);
-                    cors.hear(&origin, &response);
-                    return Ok(response);
+                    cors.hear(&origin, head.headers.map());
+                    let ask = ask.map(|ask| *ask);
+                    return Ok(answer(passing.cluster(), *head, question, ask, &tasks));
                 }
                 Err(Failed::Abort) => return Err(Abort),
                 Err(Failed::Unreached(Unreached::Absent)) => polling::respond(unknown.answer().reply),
@@ -132,9 +137,9 @@ pub(super) fn answer(
     ask: Option<WebSocketAsk>,
     tasks: &Tasks,
 ) -> Response {
-    let Head { status, mut headers, content } = head;
-    let mut response = Response::default();
-    if status == StatusCode::SWITCHING_PROTOCOLS {
+    let Head { status, headers, content } = head;
+    let is_usual = status.is_success() && !matches!(content, Content::Pieces(_));
+    let body = if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {
             let (upgrading, stream) = (ask.into_upgrading(), question.into_stream());
             // In a drain, its owner closes it at a quiet moment.
@@ -144,8 +149,9 @@ pub(super) fn answer(
                 drop(open);
             });
         }
+        Body::default()
     } else {
-        *response.body_mut() = match content {
+        match content {
             Content::Nothing => Body::default(),
             Content::Whole(bytes) => Body::from(bytes),
             Content::Awaited(bytes) => {
@@ -153,14 +159,22 @@ pub(super) fn answer(
                 Body::delivery(bytes, receipt)
             }
             Content::Pieces(len) => Body::from(question.into_body(len)),
-        };
-    }
-    if tasks.draining.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
-        // Its client's next request is to come by another node.
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+        }
+    };
+    let is_draining = tasks.draining.is_cancelled();
+    let mut response = if is_usual && headers.are_shared() && !is_draining {
+        // Most often they were written before, for another response.
+        Response::new(body.with_headers(headers))
+    } else {
+        let mut response = Response::new(body);
+        *response.headers_mut() = headers.into_map();
+        response
+    };
     *response.status_mut() = status;
-    *response.headers_mut() = headers;
+    if is_draining && status != StatusCode::SWITCHING_PROTOCOLS {
+        // Its client's next request is to come by another node.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -4,8 +4,10 @@
 mod environment;
 mod first;
 mod owned;
+mod read;
 mod receivers;
 mod task;
+mod usual;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +16,6 @@ use http::request::Parts;
 
 use self::environment::RouteEnvironment;
 use self::first::{First, Led};
-use self::receivers::Alone;
 use self::task::{Elsewhere, Task};
 use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::foreign::{self, Asking, Tasks};
@@ -26,15 +27,16 @@ use super::session_route::SessionRoute;
 use super::sought::Passed;
 use super::unknown::Unknown;
 use super::{Connection, Hop, Response, preflight};
-use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
+use crate::bridge::{ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Operation, Place, Refusal, Request, RequestKind,
 };
+use crate::fingerprint::Fingerprint;
 use crate::meter::Op;
 use crate::session::Terms;
 use crate::sid::Sid;
 use crate::spelling::HeadBytes;
-use crate::transport::polling::{self, AnswerPoll, Asker};
+use crate::transport::polling::{self, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
 use crate::transport::{Abort, InBody};
 
@@ -45,6 +47,8 @@ pub struct Gateway {
     pub(super) route: SessionRoute,
     cors: Arc<CorsLayer>,
     tasks: Arc<Tasks>,
+    /// The same at each node with this route.
+    number: u64,
 }
 
 impl Gateway {
@@ -58,7 +62,9 @@ impl Gateway {
         };
         let cors = Arc::new(CorsLayer::new(&settings.cors, default_rule, settings.response_headers.clone()));
         let tasks = Arc::new(Tasks::of(&route));
-        Self { dialect, route, cors, tasks }
+        // Whatever else the nodes have.
+        let number = Fingerprint::of(format!("{} {}", dialect.name(), route.id).as_bytes()).number();
+        Self { dialect, route, cors, tasks, number }
     }
 
     /// Serves one request.
@@ -67,7 +73,7 @@ impl Gateway {
         reason = "what is found may be a poll that waits, which is served as one"
     )]
     pub(super) fn serve(self: &Arc<Self>, head: Parts, body: InBody, connection: &Connection) -> Serving {
-        let origin = self.cors.ask(&head);
+        let origin = self.cors.ask(&head.headers);
         if let Some(response) = self.cors.answer_preflight(&head, &origin) {
             self.route.meter.request(Op::Other, response.status().as_u16());
             return Serving::done(response);
@@ -123,21 +129,10 @@ impl Gateway {
             task.note(&head.extensions);
         }
         let answered = |response| self.answered(op, &origin, response);
-        let compresses = self.route.settings.compression && !matches!(task, Task::Push(..));
-        let asker = Asker::new(&head.headers, compresses, self.dialect.spares_legacy_ie());
+        let compresses = !matches!(task, Task::Push(..));
+        let asker = self.asker(&head.headers, compresses);
         match task {
-            Task::Poll(bridge, framing, terms) => {
-                // An empty body may end in a later packet: if nothing reads that, hyper closes the connection.
-                polling::skip(body, &self.route.tracker);
-                match bridge.poll_on(terms) {
-                    Ok(parked) => {
-                        let answer = AnswerPoll::new(parked, asker, framing);
-                        Serving::poll(answer, Arc::clone(&self.cors), origin)
-                    }
-                    Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
-                    Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
-                }
-            }
+            Task::Poll(bridge, framing, terms) => self.poll(bridge, framing, terms, asker, body, origin),
             Task::Stream(bridge, framing, terms) => {
                 polling::skip(body, &self.route.tracker);
                 match bridge.stream(terms) {
@@ -174,14 +169,8 @@ impl Gateway {
             Task::TurnAway(framing) => answered(self.take_socket(ask, &head, &framing, 0, turn_away)),
             Task::Push(bridge, framing) => {
                 // The head stays out of the future: it is large, and would be copied with it.
-                let (form, limits) = (framing.read_push(&head.headers), self.route.settings.body);
-                Serving::other(async move {
-                    let mut response =
-                        polling::answer_push(bridge, framing, form, body, asker, limits).await?;
-                    self.cors.apply(&origin, &mut response);
-                    count_answer(&self.route.meter, op, &response);
-                    Ok(response)
-                })
+                let form = framing.read_push(&head.headers);
+                self.push(bridge, framing, form, asker, body, origin)
             }
             Task::Begin(beginning, Some(name)) if self.route.locations.is_some() => {
                 polling::skip(body, &self.route.tracker);
@@ -250,46 +239,6 @@ impl Gateway {
         response
     }
 
-    /// Returns the response to a request that needs no time.
-    fn answered(&self, op: Op, origin: &Asked, mut response: Response) -> Serving {
-        self.cors.apply(origin, &mut response);
-        count_answer(&self.route.meter, op, &response);
-        Serving::done(response)
-    }
-
-    /// Serves a receiver that arrived while another one is parked. The other's client may have just disconnected on a
-    /// connection whose end was not read yet, and nothing depends on a quick refusal.
-    #[expect(
-        clippy::async_yields_async,
-        reason = "what is found may be a poll that waits, which is served as one"
-    )]
-    fn serve_later(
-        self: Arc<Self>,
-        bridge: Arc<Bridge>,
-        framing: Arc<dyn Framing>,
-        terms: Terms,
-        asker: Asker,
-        origin: Asked,
-    ) -> Serving {
-        Serving::later(async move {
-            let mut response = match receivers::retry_until_alone(
-                &bridge,
-                framing,
-                terms,
-                asker,
-                self.route.cluster.as_deref(),
-            )
-            .await
-            {
-                Alone::Parked(answer) => return Serving::poll(answer, Arc::clone(&self.cors), origin),
-                Alone::Answered(response) => response,
-            };
-            self.cors.apply(&origin, &mut response);
-            count_answer(&self.route.meter, Op::Poll, &response);
-            Serving::done(response)
-        })
-    }
-
     /// Reads a request, finds its session, and decides what the request does there.
     fn decide(&self, head: &Parts, kind: RequestKind, connection: &Connection) -> Result<Task, Elsewhere> {
         let path = inner_path(head, &self.route.settings.path);
@@ -299,19 +248,18 @@ impl Gateway {
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
             Ask::Session(sid, intent) => (sid, intent),
         };
-        let pass = |unknown| {
-            let passed = Passed::new(&self.route, &sid, connection.hop, unknown);
+        let pass = |unknown, read| {
+            let passed = Passed::new(&self.route, &sid, connection.hop, read, unknown);
             passed.map_or_else(|unknown| unknown.answer().into(), Elsewhere::Passed)
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
         if connection.hop != Hop::Direct && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
             // If no process of this host has it, the other node looks again.
-            return Err(pass(Unknown::Elsewhere));
+            return Err(pass(Unknown::Elsewhere, None));
         }
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
-            && let Some(owner) = &bridge.info().owner
-            && !owner.sent(|| self.route.address_of(&head.headers, &connection.client), &head.headers)
+            && !self.is_from_owner(bridge, &head.headers, connection)
         {
             located = Located::Nowhere;
         }
@@ -324,7 +272,8 @@ impl Gateway {
         // What receives may begin the session.
         let begins = matches!(intent.operation, Operation::Receive(_));
         if !begins && self.route.may_be_elsewhere(&place, &sid) {
-            return Err(pass(Unknown::Nowhere(Arc::clone(&self.dialect), intent, kind)));
+            let read = self.read(head, &sid, &intent);
+            return Err(pass(Unknown::Nowhere(Arc::clone(&self.dialect), intent, kind), read));
         }
         let act = self.dialect.judge(intent, &place, &request)?;
         match (act, located) {

@@ -107,7 +107,7 @@ impl Nodes {
     }
 
     /// Serves one node until its connection ends.
-    async fn serve(self, greeting: Greeting, upgrade: OnUpgrade) {
+    async fn serve_node(self, greeting: Greeting, upgrade: OnUpgrade) {
         let Ok(upgraded) = upgrade.await else { return };
         let Ok((stream, read)) = Duplex::from_upgraded(upgraded) else { return };
         let node = greeting.node;
@@ -138,7 +138,7 @@ impl Nodes {
             if let Some(asker) = &asker {
                 asker.count_answered();
             }
-            self.begin(node, *ask, inquiry, body, &mut shared);
+            self.begin(node, ask, inquiry, body, &mut shared);
         };
         let entrance = settings.cluster.entrance(node);
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
@@ -146,10 +146,45 @@ impl Nodes {
     }
 
     /// Begins to serve a request of a node as one of a client of this node, whose connection `connection` becomes.
-    fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, connection: &mut Connection) {
-        let Ask { method, target, mut headers, client, known, content: _ } = ask;
+    fn begin(
+        &self,
+        node: Node,
+        ask: Box<Ask>,
+        inquiry: Inquiry,
+        mut body: InquiryBody,
+        connection: &mut Connection,
+    ) {
+        // No session begins here, and a backend was told at the begin.
+        connection.client = Client { peer: remote(ask.client), secure: ask.known.secure, subject: None };
+        connection.head_len = usize::try_from(ask.known.head_len).ok();
+        let (serving, upgrade) = match self.serve_read(&ask, &mut body, connection) {
+            Some(serving) => (serving, None),
+            None => self.serve(node, *ask, body, connection),
+        };
+        let open = self.0.cluster.meter().ask(Side::Owner);
+        Answering::new(serving, inquiry, upgrade, open).start(&self.0.requests);
+    }
+
+    /// Serves a request as that node has read it. `None` if it must be read here.
+    fn serve_read(&self, ask: &Ask, body: &mut InquiryBody, connection: &Connection) -> Option<Serving> {
+        let read = ask.known.read.filter(|_| !ask.known.is_search && !ask.known.upgrades)?;
+        let gateway = Arc::clone(self.0.current.load().numbered(read.route)?);
+        let sid = str::from_utf8(read.sid(&ask.target)?).ok()?;
+        gateway.serve_read(read.intent, sid, ask.headers.map(), body, connection)
+    }
+
+    /// Reads a request and serves it. Returns also where its client's stream is awaited, if it asks for another protocol.
+    fn serve(
+        &self,
+        node: Node,
+        ask: Ask,
+        body: InquiryBody,
+        connection: &mut Connection,
+    ) -> (Serving, Option<oneshot::Sender<Duplex>>) {
+        let Ask { method, target, headers, client: _, known, content: _ } = ask;
+        let mut headers = headers.into_map();
         let listener = known.names_listener.then(|| headers.remove(&CAME_IN)).flatten();
-        let listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
+        connection.listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
@@ -162,31 +197,19 @@ impl Nodes {
             Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
             Ok(target) => {
                 *request.uri_mut() = target;
-                // No session begins here, and a backend was told at the begin.
-                let client = Client { peer: remote(client), secure: known.secure, subject: None };
                 if known.is_search {
-                    self.search(request, client.peer, listener.as_ref(), known, node, connection.hop)
+                    self.search(request, known, node, connection)
                 } else {
-                    (connection.client, connection.listener) = (client, listener);
-                    connection.head_len = usize::try_from(known.head_len).ok();
                     self.route(request, body, connection)
                 }
             }
         };
-        let open = self.0.cluster.meter().ask(Side::Owner);
-        Answering::new(serving, inquiry, upgrade, open).start(&self.0.requests);
+        (serving, upgrade)
     }
 
     /// Answers a node that looks for the session of a request: whether a process of this host has it.
-    fn search(
-        &self,
-        request: Request<()>,
-        client: RemoteAddress,
-        listener: Option<&Arc<str>>,
-        known: Known,
-        node: Node,
-        hop: Hop,
-    ) -> Serving {
+    fn search(&self, request: Request<()>, known: Known, node: Node, connection: &Connection) -> Serving {
+        let (client, listener, hop) = (connection.client.peer, connection.listener.as_ref(), connection.hop);
         let (mut head, ()) = request.into_parts();
         let told = |is_found| plain(if is_found { FOUND } else { NOT_FOUND }, "");
         let named = head.headers.get(&ASKER).filter(|_| hop == Hop::Kin);
@@ -244,7 +267,7 @@ impl Service<Request<ClientBody>> for Nodes {
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
                 self.0.cluster.me().write(headers);
-                self.0.connections.spawn(self.clone().serve(greeting, hyper::upgrade::on(request)));
+                self.0.connections.spawn(self.clone().serve_node(greeting, hyper::upgrade::on(request)));
             }
             Err((status, why)) => {
                 tracing::debug!(status = status.as_u16(), why = why.trim_end(), "a node was refused");

@@ -1,8 +1,10 @@
 //! What serves the requests of one configuration: its routes, each with its handler, and its upstreams.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
@@ -32,6 +34,8 @@ use crate::upstream::InUse;
 pub struct Running {
     router: Router<Served>,
     routes: Vec<Served>,
+    /// Those with sessions by their numbers, while no route of the past has any.
+    numbered: HashMap<u64, Arc<Gateway>, RandomState>,
     past: Past,
     upstreams: Vec<Arc<InUse>>,
     half_close_timeout: Duration,
@@ -106,6 +110,13 @@ impl Served {
         }
     }
 
+    const fn gateway(&self) -> Option<&Arc<Gateway>> {
+        match &self.handler {
+            Handler::Gateway { gateway, .. } => Some(gateway),
+            Handler::Demux(_) | Handler::Forward(_) => None,
+        }
+    }
+
     fn routed(&self) -> Routed<'_, Self> {
         let files = match &self.handler {
             Handler::Gateway { files, .. } => files.clone().map(Handler::Forward),
@@ -147,8 +158,11 @@ impl Running {
         half_close_timeout: Duration,
         past: Vec<Served>,
     ) -> Self {
+        let numbered = |served: &Served| Some((served.gateway()?.number(), Arc::clone(served.gateway()?)));
+        let own = if past.is_empty() { &routes[..] } else { &[] };
         Self {
             router: Router::new(routes.iter().map(Served::routed)),
+            numbered: own.iter().filter_map(numbered).collect(),
             routes,
             past: Past { router: Router::new(past.iter().map(Served::routed)), routes: past },
             upstreams,
@@ -206,6 +220,11 @@ impl Running {
             head.extensions.insert(CameIn(Arc::clone(listener)));
         }
         Ok(found)
+    }
+
+    /// Returns the route with sessions that another node knows by this number.
+    pub(super) fn numbered(&self, number: u64) -> Option<&Arc<Gateway>> {
+        self.numbered.get(&number)
     }
 
     /// Returns the routes, and those of the past.

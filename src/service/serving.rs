@@ -127,8 +127,15 @@ impl fmt::Debug for Serving {
 
 /// Counts a request.
 pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, connection: &Connection) {
+    if op.transport().is_some() {
+        count_head(meter, op, head_len(head, connection));
+    }
+}
+
+/// Counts a request whose header has this length.
+pub(super) fn count_head(meter: &Meter, op: Op, len: usize) {
     if let Some(transport) = op.transport() {
-        meter.head(Direction::FromClient, transport, head_len(head, connection));
+        meter.head(Direction::FromClient, transport, len);
     }
 }
 

@@ -16,6 +16,9 @@ use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Prepared, Unreached};
 use crate::directory::Id;
+use crate::duplex::Receipted as _;
+use crate::peer::Read;
+use crate::shared_headers::SharedHeaders;
 use crate::sid::{Node, Sid};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::{Abort, polling};
@@ -30,13 +33,19 @@ pub(super) enum Passed {
 }
 
 impl Passed {
-    /// Returns what to do with a request for a session that this node does not have.
+    /// Returns what to do with a request for a session that this node does not have, in which it has read this.
     ///
     /// # Errors
     /// The response, `unknown`: no other node has it, or it came from another process, whose requests are asked nowhere else.
-    pub(super) fn new(route: &SessionRoute, sid: &str, hop: Hop, unknown: Unknown) -> Result<Self, Unknown> {
+    pub(super) fn new(
+        route: &SessionRoute,
+        sid: &str,
+        hop: Hop,
+        read: Option<Read>,
+        unknown: Unknown,
+    ) -> Result<Self, Unknown> {
         if let Some(node) = Sid::node(sid) {
-            return Foreign::find(route, node, hop, unknown).map(Self::Named);
+            return Foreign::find(route, node, hop, read, unknown).map(Self::Named);
         }
         match &route.locations {
             Some(locations) if locations.go_on(hop) => {
@@ -85,7 +94,8 @@ impl Sought {
                     if response.status() == StatusCode::BAD_GATEWAY {
                         cors.apply(&origin, &mut response);
                     } else {
-                        cors.hear(&origin, &response);
+                        let shared = response.body().headers().map(SharedHeaders::map);
+                        cors.hear(&origin, shared.unwrap_or(response.headers()));
                     }
                     return Ok(response);
                 }

@@ -10,6 +10,7 @@ mod forged;
 mod many;
 mod net;
 mod pair;
+mod read;
 mod reserved;
 mod silent;
 mod site;

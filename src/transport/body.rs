@@ -10,6 +10,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::access_log::OpenRequest;
 use crate::cluster::{AnswerBody, AnswerBroken};
 use crate::duplex::{Piece, Receipt, Receipted, Unflushed};
+use crate::shared_headers::SharedHeaders;
 use crate::transport::stream::Stream;
 use crate::transport::streamed::Streamed;
 use crate::upstream::AnswerError;
@@ -19,7 +20,7 @@ use crate::upstream::AnswerError;
 /// A batch's receipt travels with its bytes, so that its session learns whether they were written. A body that is
 /// dropped before then drops the receipt too, which reports the loss to the session.
 #[derive(Debug)]
-pub struct Body(Kind);
+pub struct Body(Kind, Option<SharedHeaders>);
 
 #[derive(Debug)]
 enum Kind {
@@ -46,14 +47,24 @@ struct Batch {
 }
 
 impl Body {
+    const fn of(kind: Kind) -> Self {
+        Self(kind, None)
+    }
+
+    /// Returns the same body, which is whole, and brings headers for its response.
+    #[must_use]
+    pub fn with_headers(self, headers: SharedHeaders) -> Self {
+        Self(self.0, Some(headers))
+    }
+
     /// Returns a body that carries a batch.
     pub fn delivery(bytes: Bytes, receipt: Receipt) -> Self {
-        Self(Kind::Batch(Batch { bytes, receipt, connection: None }))
+        Self::of(Kind::Batch(Batch { bytes, receipt, connection: None }))
     }
 
     /// Returns a body that sends each of these pieces separately.
     pub fn pieces(pieces: Vec<Bytes>) -> Self {
-        Self(Kind::Pieces(pieces.into_iter()))
+        Self::of(Kind::Pieces(pieces.into_iter()))
     }
 
     /// Returns the same body, whose bytes are counted for a line of the access log. The line is written now if the body is
@@ -64,7 +75,7 @@ impl Body {
             line.count(self.size_hint().lower());
             return self;
         }
-        Self(Kind::Recorded(Box::new((self, line))))
+        Self::of(Kind::Recorded(Box::new((self, line))))
     }
 
     /// Takes all of it, with its receipt, if it is there and not longer than this.
@@ -101,13 +112,13 @@ impl Body {
 
 impl Default for Body {
     fn default() -> Self {
-        Self(Kind::Whole(None))
+        Self::of(Kind::Whole(None))
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
+        Self::of(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 }
 
@@ -119,19 +130,19 @@ impl From<&'static str> for Body {
 
 impl From<Stream> for Body {
     fn from(body: Stream) -> Self {
-        Self(Kind::Stream(Box::new(body)))
+        Self::of(Kind::Stream(Box::new(body)))
     }
 }
 
 impl From<Streamed> for Body {
     fn from(body: Streamed) -> Self {
-        Self(Kind::Streamed(Box::new(body)))
+        Self::of(Kind::Streamed(Box::new(body)))
     }
 }
 
 impl From<AnswerBody> for Body {
     fn from(body: AnswerBody) -> Self {
-        Self(Kind::Foreign(Box::new(body)))
+        Self::of(Kind::Foreign(Box::new(body)))
     }
 }
 
@@ -172,6 +183,14 @@ impl Receipted for Body {
 
     fn take_whole(&mut self) -> Option<(Bytes, Option<Receipt>)> {
         self.take_up_to(usize::MAX)
+    }
+
+    fn headers(&self) -> Option<&SharedHeaders> {
+        self.1.as_ref()
+    }
+
+    fn take_headers(&mut self) -> Option<SharedHeaders> {
+        self.1.take()
     }
 }
 

@@ -11,6 +11,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "end",
         "frame",
         "reply",
+        "shared_headers",
         "window",
         "bucket",
         "budget",
@@ -54,7 +55,7 @@ pub const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-pub const PURE: [&str; 22] = [
+pub const PURE: [&str; 23] = [
     "codec",
     "jwt",
     "mux",
@@ -69,6 +70,7 @@ pub const PURE: [&str; 22] = [
     "end",
     "frame",
     "reply",
+    "shared_headers",
     "window",
     "bucket",
     "budget",

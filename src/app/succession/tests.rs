@@ -67,7 +67,7 @@ fn ask(number: u32) -> Frame {
     let ask = Ask {
         method: Method::GET,
         target: Bytes::from_static(b"/nowhere"),
-        headers: HeaderMap::new(),
+        headers: HeaderMap::new().into(),
         client: Address { ip: [0; 16], port: 1 },
         known: Known::default(),
         content: Content::Nothing,

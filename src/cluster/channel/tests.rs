@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::question::{Prepared, Question};
 use super::*;
+use crate::address::RemoteAddress;
 use crate::budget::Budget;
 use crate::duplex::Settle;
 use crate::meter::Metrics;
+use crate::peer::{Known, Lines, Read};
 use crate::sid::Tag;
 
 #[test]
@@ -17,6 +20,25 @@ fn a_number_that_comes_again_is_not_that_of_a_request_which_goes_on() {
     channel.forget(Number(2));
     channel.lock().next = Number(u32::MAX);
     assert_eq!((ask(), ask(), ask()), (Number(u32::MAX), Number(2), Number(3)));
+}
+
+#[test]
+fn only_a_node_that_takes_it_is_told_what_was_read() {
+    let node = Node::from_random(Tag::of_name("a").unwrap(), [0; 2]);
+    let target = "/?sid=abc";
+    let read = Read::new(7, 8, target, &target[6..]);
+    let (head, ()) = http::Request::get(target).body(()).unwrap().into_parts();
+    let known = Known { read, ..Known::default() };
+    let prepared = Prepared::new(&head, RemoteAddress::Unix, known, &Content::Nothing).unwrap();
+    for takes_read in [true, false] {
+        let channel = Arc::new(Channel::to_owner(node, Traffic::default(), takes_read));
+        let _question = Question::ask(&channel, &prepared, None).unwrap();
+        let mut wire = std::mem::take(&mut channel.lock().control);
+        let Ok(Some(Frame::Ask(_, ask))) = Frame::read(&mut wire, &mut Lines::default()) else {
+            panic!("no request")
+        };
+        assert_eq!((ask.known.read, &*ask.target), (read.filter(|_| takes_read), target.as_bytes()));
+    }
 }
 
 /// Returns a channel at `side`, and what counts what waits there.
@@ -34,7 +56,8 @@ fn say(channel: &Channel, frame: Frame) {
 fn what_a_client_has_not_taken_of_a_response_counts_until_it_has() {
     let (channel, budget) = counted(Side::Asker);
     let number = channel.ask(None, |_, _| {}).unwrap();
-    let head = |content| Head { status: http::StatusCode::OK, headers: http::HeaderMap::new(), content };
+    let head =
+        |content| Head { status: http::StatusCode::OK, headers: http::HeaderMap::new().into(), content };
     say(&channel, Frame::Head(number, Box::new(head(Content::Pieces(None)))));
     assert_eq!(budget.used(), 0);
     say(&channel, Frame::Body(number, Bytes::from_static(&[7; 1000])));

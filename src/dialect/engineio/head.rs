@@ -152,6 +152,21 @@ impl Dialect for EngineIo {
         judge(intent, place)
     }
 
+    /// Returns the version, and whether it is a push.
+    fn number(&self, intent: &Intent) -> Option<u8> {
+        let pushes = match (&intent.operation, intent.transport) {
+            (Operation::Poll, Transport::Polling) => 0,
+            (Operation::Push, Transport::Polling) => 1,
+            _ => return None,
+        };
+        Some(intent.version << 1 | pushes)
+    }
+
+    fn judge_number(&self, number: u8, place: &Place<'_>) -> Option<Act> {
+        let operation = if number & 1 == 0 { Operation::Poll } else { Operation::Push };
+        judge(Intent { operation, transport: Transport::Polling, version: number >> 1 }, place).ok()
+    }
+
     fn refuse_unknown(&self, intent: Intent, _kind: RequestKind) -> Box<Answered> {
         Fault::UnknownSid.answer(kind_of(&intent.operation))
     }

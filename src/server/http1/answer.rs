@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
-use http::{Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 use tokio::io::AsyncWrite as _;
@@ -73,7 +73,7 @@ pub(super) enum Framing {
 }
 
 /// Returns the header of a response whose body is delimited so; `None` if hyper must write it.
-pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<u8>> {
+pub(super) fn header<B: Receipted>(response: &Response<B>, framing: Framing) -> Option<Vec<u8>> {
     let status = response.status();
     let has_body = status != StatusCode::NO_CONTENT;
     let extensions = response.extensions();
@@ -86,13 +86,17 @@ pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<
     {
         return None;
     }
+    let shared = match response.body().headers() {
+        Some(shared) => shared.written(spelled_lines)?,
+        None => &[],
+    };
     let body_room = match framing {
         Framing::Length(len) if len <= SHORT_LEN => len,
         Framing::Length(_) | Framing::Chunked => 0,
     };
     let mut header = Vec::with_capacity(HEADER_ROOM + body_room);
     if status == StatusCode::OK {
-        header.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        header.extend_from_slice(FIRST_LINE);
     } else {
         header.extend_from_slice(b"HTTP/1.1 ");
         header.extend_from_slice(status.as_str().as_bytes());
@@ -100,7 +104,32 @@ pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<
         header.extend_from_slice(status.canonical_reason()?.as_bytes());
         header.extend_from_slice(b"\r\n");
     }
-    for (name, value) in response.headers() {
+    extend_lines(&mut header, response.headers())?;
+    header.extend_from_slice(shared);
+    // Most often these are all lines, or none.
+    let is_spelled = response.headers().is_empty() && !shared.is_empty() && framing != Framing::Chunked;
+    match framing {
+        Framing::Length(len) if has_body => {
+            header.extend_from_slice(if is_spelled { b"Content-Length: " } else { b"content-length: " });
+            extend_number(&mut header, len);
+            header.extend_from_slice(b"\r\n");
+        }
+        Framing::Length(_) => {}
+        Framing::Chunked => header.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    header.extend_from_slice(if is_spelled { b"Date: " } else { b"date: " });
+    date::extend(&mut header);
+    header.extend_from_slice(b"\r\n\r\n");
+    if !is_spelled {
+        spell_header(&mut header);
+    }
+    Some(header)
+}
+
+/// Adds the lines of these headers; `None` if hyper must write them.
+#[inline]
+fn extend_lines(header: &mut Vec<u8>, headers: &HeaderMap) -> Option<()> {
+    for (name, value) in headers {
         if matches!(*name, CONNECTION | CONTENT_LENGTH | DATE | TRAILER | TRANSFER_ENCODING) {
             return None;
         }
@@ -109,20 +138,17 @@ pub(super) fn header<B>(response: &Response<B>, framing: Framing) -> Option<Vec<
         header.extend_from_slice(value.as_bytes());
         header.extend_from_slice(b"\r\n");
     }
-    match framing {
-        Framing::Length(len) if has_body => {
-            header.extend_from_slice(b"content-length: ");
-            extend_number(&mut header, len);
-            header.extend_from_slice(b"\r\n");
-        }
-        Framing::Length(_) => {}
-        Framing::Chunked => header.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-    }
-    header.extend_from_slice(b"date: ");
-    date::extend(&mut header);
-    header.extend_from_slice(b"\r\n\r\n");
-    spell_header(&mut header);
-    Some(header)
+    Some(())
+}
+
+/// Returns the lines of these headers with their names spelled; `None` if hyper must write them.
+fn spelled_lines(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut lines = FIRST_LINE.to_vec();
+    extend_lines(&mut lines, headers)?;
+    lines.extend_from_slice(b"\r\n");
+    spell_header(&mut lines);
+    lines.truncate(lines.len() - b"\r\n".len());
+    Some(lines.split_off(FIRST_LINE.len()))
 }
 
 fn extend_number(header: &mut Vec<u8>, mut number: usize) {
@@ -139,6 +165,7 @@ fn extend_number(header: &mut Vec<u8>, mut number: usize) {
     header.extend_from_slice(&digits[at..]);
 }
 
+const FIRST_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// Enough for a usual header.
 const HEADER_ROOM: usize = 512;
 /// A body is copied behind its header up to this length: one piece is cheaper for the system than two.

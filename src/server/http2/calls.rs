@@ -15,7 +15,7 @@ use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
-use crate::duplex::{Patience, RawHeaders, ReadAhead, Receipted as _, Unflushed};
+use crate::duplex::{Patience, RawHeaders, ReadAhead, Unflushed, give_to_hyper};
 use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
@@ -117,8 +117,8 @@ impl<S: Serve> Future for Calling<S> {
         };
         this.is_answered = true;
         let mut response = answer?;
+        give_to_hyper(&mut response, &this.unflushed);
         date::set(response.headers_mut());
-        response.body_mut().set_connection(&this.unflushed);
         this.progress.extend(&this.connection);
         // Its connection takes a descriptor that is needed: HTTP/2 has no header to say so. (Where HTTP/1.1 closes for fear
         // of what follows a request, a stream of its own is all that ends.)

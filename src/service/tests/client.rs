@@ -13,7 +13,7 @@ use tower::Service as _;
 
 use super::site::Site;
 use crate::client_body::ClientBody;
-use crate::duplex::{Duplex, Patience, RawHeaders, Receipted as _, Tracked, Unflushed};
+use crate::duplex::{Duplex, Patience, RawHeaders, Tracked, Unflushed, give_to_hyper};
 use crate::service::{Client, Connection, Stack};
 
 /// A client's connection.
@@ -50,7 +50,7 @@ impl Browser {
             let (mut stack, unflushed) = (stack.clone(), unflushed.clone());
             async move {
                 let mut response = stack.call(request.map(ClientBody::from)).await?;
-                response.body_mut().set_connection(&unflushed);
+                give_to_hyper(&mut response, &unflushed);
                 Ok::<_, crate::transport::Abort>(response)
             }
         });

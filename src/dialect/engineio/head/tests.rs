@@ -94,7 +94,13 @@ fn through(
             let place = session.as_ref().map_or(Place::Nowhere, |(transport, framing)| {
                 Place::Here(Known { transport: *transport, framing, is_relayed: false })
             });
-            judge(intent, &place)
+            let number = dialect.number(&intent);
+            let act = judge(intent, &place);
+            if let Some(number) = number {
+                let numbered = dialect.judge_number(number, &place);
+                assert_eq!(format!("{numbered:?}"), format!("{:?}", act.as_ref().ok()), "{method} {query}");
+            }
+            act
         }
     };
     decided(acts)

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
+use crate::shared_headers::SharedHeaders;
 
 /// What came of it.
 #[derive(PartialEq, Eq, Debug)]
@@ -22,11 +23,16 @@ struct Outcome {
 
 /// The body of a response: there at once, or in parts, some of which come later.
 enum Reply {
-    Whole(Full<Bytes>),
+    /// It may bring headers.
+    Whole(Full<Bytes>, Option<SharedHeaders>),
     Parts(VecDeque<Bytes>, Option<Pin<Box<Sleep>>>),
 }
 
 impl Reply {
+    fn whole(body: impl Into<Full<Bytes>>) -> Self {
+        Self::Whole(body.into(), None)
+    }
+
     fn parts() -> Self {
         let parts = ["prelude", "", "x", LATER, "0123456789abcdefg", LATER, LATER];
         let mut parts: VecDeque<Bytes> = parts.into_iter().map(Bytes::from).collect();
@@ -46,7 +52,7 @@ impl http_body::Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
         let (parts, later) = match self.get_mut() {
-            Self::Whole(whole) => return Pin::new(whole).poll_frame(cx),
+            Self::Whole(whole, _) => return Pin::new(whole).poll_frame(cx),
             Self::Parts(parts, later) => (parts, later),
         };
         loop {
@@ -62,12 +68,12 @@ impl http_body::Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(whole) if whole.is_end_stream())
+        matches!(self, Self::Whole(whole, _) if whole.is_end_stream())
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
-            Self::Whole(whole) => whole.size_hint(),
+            Self::Whole(whole, _) => whole.size_hint(),
             Self::Parts(..) => http_body::SizeHint::default(),
         }
     }
@@ -79,12 +85,26 @@ impl crate::duplex::Receipted for Reply {
     }
 
     fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole(_))
+        matches!(self, Self::Whole(..))
     }
 
     fn take_whole(&mut self) -> Option<(Bytes, Option<crate::duplex::Receipt>)> {
         match self {
-            Self::Whole(whole) => whole.take_whole(),
+            Self::Whole(whole, _) => whole.take_whole(),
+            Self::Parts(..) => None,
+        }
+    }
+
+    fn headers(&self) -> Option<&SharedHeaders> {
+        match self {
+            Self::Whole(_, headers) => headers.as_ref(),
+            Self::Parts(..) => None,
+        }
+    }
+
+    fn take_headers(&mut self) -> Option<SharedHeaders> {
+        match self {
+            Self::Whole(_, headers) => headers.take(),
             Self::Parts(..) => None,
         }
     }
@@ -92,7 +112,7 @@ impl crate::duplex::Receipted for Reply {
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        Self::Whole(Full::from(text))
+        Self::whole(text)
     }
 }
 
@@ -116,7 +136,7 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
             let body = if path.contains('u') { None } else { body.collect().await.ok() };
             let body = body.map(http_body_util::Collected::to_bytes);
             seen.lock().unwrap().push(format!("{head:?} {body:?}"));
-            let mut response = Response::new(Reply::Whole(Full::from(format!("<{path}>"))));
+            let mut response = Response::new(Reply::whole(format!("<{path}>")));
             for (name, value) in [("x-own", "a"), ("etag", "b"), ("x-own", "c"), ("content-type", "d")] {
                 let value = http::HeaderValue::from_static(value);
                 response.headers_mut().append(name, value);
@@ -126,13 +146,19 @@ async fn outcome(pieces: &[Vec<u8>], only_hyper: bool) -> Outcome {
                 0 => *response.status_mut() = http::StatusCode::NOT_FOUND,
                 1 => {
                     *response.status_mut() = http::StatusCode::NO_CONTENT;
-                    *response.body_mut() = Reply::Whole(Full::default());
+                    *response.body_mut() = Reply::whole("");
                 }
-                2 => *response.body_mut() = Reply::Whole(Full::default()),
-                3 => *response.body_mut() = Reply::Whole(Full::from("x".repeat(3000))),
+                2 => *response.body_mut() = Reply::whole(""),
+                3 => *response.body_mut() = Reply::whole("x".repeat(3000)),
                 _ => {}
             }
-            Ok::<_, Infallible>(response)
+            let (mut head, mut body) = response.into_parts();
+            if path.contains('c')
+                && let Reply::Whole(_, headers) = &mut body
+            {
+                *headers = Some(std::mem::take(&mut head.headers).into());
+            }
+            Ok::<_, Infallible>(Response::from_parts(head, body))
         })
     });
     // So low that some are reached.
@@ -282,6 +308,19 @@ fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
         }
         pieces
     })
+}
+
+#[test]
+fn headers_that_a_body_brings_are_left_to_hyper_if_they_are_about_the_connection() {
+    for (name, is_hypers) in [("trailer", true), ("connection", true), ("x-own", false)] {
+        let headers = http::HeaderMap::from_iter([(
+            http::HeaderName::from_static(name),
+            http::HeaderValue::from_static("x"),
+        )]);
+        let response = Response::new(Reply::Whole(Full::default(), Some(headers.into())));
+        let written = answer::header(&response, answer::Framing::Length(0));
+        assert_eq!(written.is_none(), is_hypers, "{name}");
+    }
 }
 
 proptest! {

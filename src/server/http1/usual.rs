@@ -3,10 +3,13 @@
 //! A header means here what it means to hyper. Everything for which hyper does more than to pass it on is left to hyper, and
 //! so is everything that it refuses, or that looks unusual.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Uri};
-use memchr::{memchr, memmem};
+use memchr::memchr;
+use memchr::memmem::Finder;
 
 use super::super::caller::Request;
 use super::super::connection_limits::ConnectionLimits;
@@ -32,7 +35,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Usual> {
         // A body would end it earlier.
         (Method::GET, bytes.len())
     } else if bytes.starts_with(b"POST ") {
-        (Method::POST, memmem::find(bytes, END)? + END.len())
+        (Method::POST, FIND_END.find(bytes)? + END.len())
     } else {
         return None;
     };
@@ -82,6 +85,8 @@ fn length(value: &[u8]) -> Option<usize> {
 
 /// Ends a header.
 const END: &[u8] = b"\r\n\r\n";
+/// Finds it. Made once, as that takes longer than most searches.
+static FIND_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
 /// The part of it that is a line of its own.
 const EMPTY_LINE: &[u8] = b"\r\n";
 /// Ends the first line.

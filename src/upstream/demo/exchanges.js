@@ -63,7 +63,7 @@ export class Exchanges {
     const pill = this.element.querySelector('.state');
     write(pill, pane.isFallback ? 'polling instead' : pane.state);
     const { average, isFresh } = pane.recent;
-    write(this.element.querySelector('.told'), average && isFresh ? asked(average.requests) : '');
+    write(this.element.querySelector('.told'), average && isFresh && !pane.isFallback ? asked(average.requests) : '');
   }
 
   #row(exchange) {

@@ -160,7 +160,8 @@ export class Stage {
     const { width } = c.measureText(pane.name);
     this.#font(isSmall ? 11 : 12.5);
     const what = pane.client.isConnected ? pane.row.what : pane.state;
-    if (isSmall) this.#text('soft', what, x.name + 25 + width, top + 4);
+    // There is no room for more than the transport.
+    if (isSmall) this.#text('soft', pane.state, x.name + 25 + width, top + 4);
     else this.#text('soft', what, x.name + 20, top + 27);
   }
 

@@ -147,7 +147,7 @@ words! {
         Up = "up",
         /// It failed, and is probed.
         Out = "out",
-        /// Its host's name no longer has it, but some connections are left.
+        /// It has said that it stops, or its host's name no longer has it; some connections may be left.
         Draining = "draining",
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -29,7 +30,8 @@ struct State {
     connection: u64,
     arrivals: VecDeque<(Id, Box<Open>)>,
     greeted: bool,
-    draining: bool,
+    /// Within which time the other side stops, if it has said so.
+    draining: Option<Duration>,
     /// Whether there will be no other connection.
     failed: bool,
 }
@@ -63,7 +65,7 @@ impl Trunk {
                 connection: 0,
                 arrivals: VecDeque::new(),
                 greeted: false,
-                draining: false,
+                draining: None,
                 failed: false,
             }),
             budget,
@@ -188,6 +190,11 @@ impl Trunk {
 
     /// Returns whether the other side accepts no new sessions.
     pub(crate) fn is_draining(&self) -> bool {
+        self.stops_within().is_some()
+    }
+
+    /// Returns within which time the other side stops, if it has said so.
+    pub(crate) fn stops_within(&self) -> Option<Duration> {
         self.lock().draining
     }
 
@@ -341,8 +348,8 @@ impl State {
                     self.greeted = true;
                     news.notify_waiters();
                 }
-                Event::Drain(_) => {
-                    self.draining = true;
+                Event::Drain(seconds) => {
+                    self.draining = Some(Duration::from_secs(seconds));
                     news.notify_waiters();
                 }
                 // The demultiplexer's backends have no such notion.

@@ -167,6 +167,11 @@ impl Addresses {
         Struck::Out(outages.entry(endpoint).or_default().begin())
     }
 
+    /// Notes that an address says that it stops within this time. Returns whether it is left out because of that.
+    pub(super) fn stopping(&self, endpoint: Endpoint, patience: Duration) -> bool {
+        self.with(|set| set.stopping(endpoint, Instant::now() + patience))
+    }
+
     /// Notes that an address completed a handshake. Returns whether a log line had reported that it did not.
     pub(super) fn served(&self, endpoint: Endpoint) -> bool {
         if !self.with(|set| set.served(endpoint)) {
@@ -176,7 +181,7 @@ impl Addresses {
         outages.get(&endpoint).is_some_and(Outage::end)
     }
 
-    /// Gives each address that completed no handshakes another client once its time is over.
+    /// Gives each address that completed no handshakes, or was about to stop, another client once its time is over.
     pub(super) fn forgive(&self) {
         self.with(|set| set.forgive(Instant::now()));
     }

@@ -63,6 +63,8 @@ pub(super) enum Cause {
     Unreached,
     /// It takes connections and completes no handshakes. A probe would not show more, so it gets a client after a while.
     Unserved,
+    /// It has said that it is about to stop. What is there then may be another process, so it gets a client after a while.
+    Stopping,
 }
 
 /// The order in which failed addresses are tried: those first that cost the least time.
@@ -98,12 +100,14 @@ impl Entry {
         self.failure.is_some() || self.checked.is_sick
     }
 
-    /// Returns in which state it is.
-    pub(super) const fn state(&self) -> AddressState {
-        match (self.is_gone, self.is_out()) {
-            (true, _) => AddressState::Draining,
-            (false, true) => AddressState::Out,
-            (false, false) => AddressState::Up,
+    /// Returns what an operator sees of that.
+    pub(super) fn state(&self) -> AddressState {
+        if self.is_gone || self.failure.is_some_and(|failure| failure.cause == Cause::Stopping) {
+            AddressState::Draining
+        } else if self.is_out() {
+            AddressState::Out
+        } else {
+            AddressState::Up
         }
     }
 

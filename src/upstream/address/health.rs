@@ -40,7 +40,7 @@ impl Set {
     /// Notes that an address did not complete a handshake. Returns whether it is out because of that: after three in a
     /// row, and only beside others that work.
     pub(super) fn struck(&mut self, endpoint: Endpoint, now: Instant) -> bool {
-        let others_work = self.present().any(|entry| !entry.is_out() && entry.endpoint != endpoint);
+        let others_work = self.others_work(endpoint);
         let mut is_out = false;
         self.with(endpoint, |entry| {
             entry.strikes = entry.strikes.saturating_add(1);
@@ -54,11 +54,30 @@ impl Set {
         is_out
     }
 
+    /// Notes that an address is about to stop, and is left out until then. Returns whether that is news, which it only is
+    /// beside others that work.
+    pub(super) fn stopping(&mut self, endpoint: Endpoint, due: Instant) -> bool {
+        let others_work = self.others_work(endpoint);
+        let mut is_out = false;
+        self.with(endpoint, |entry| {
+            is_out = others_work && !entry.is_out();
+            if is_out {
+                let rank = Rank { timed_out: false, attempts: 0 };
+                entry.failure = Some(Failure::new(Cause::Stopping, rank, due));
+            }
+        });
+        is_out
+    }
+
+    fn others_work(&self, endpoint: Endpoint) -> bool {
+        self.present().any(|entry| !entry.is_out() && entry.endpoint != endpoint)
+    }
+
     /// Notes that an address completed a handshake. Returns whether it was out before because it had not.
     pub(super) fn served(&mut self, endpoint: Endpoint) -> bool {
         let mut was_out = false;
         self.with(endpoint, |entry| {
-            entry.failure.take_if(|failure| failure.cause == Cause::Unserved);
+            entry.failure.take_if(|failure| failure.cause != Cause::Unreached);
             entry.strikes = 0;
             was_out = std::mem::take(&mut entry.relapses) > 0;
         });
@@ -66,11 +85,12 @@ impl Set {
     }
 
     /// Gives each address that completed no handshakes another client once its time is over: one more fault, and it is
-    /// out for longer.
+    /// out for longer. One that was about to stop is as good as any.
     pub(super) fn forgive(&mut self, now: Instant) {
         for entry in &mut self.entries {
-            let is_over = |failure: &mut Failure| failure.cause == Cause::Unserved && failure.due <= now;
-            if entry.failure.take_if(is_over).is_some() {
+            let is_over = |failure: &mut Failure| failure.cause != Cause::Unreached && failure.due <= now;
+            let over = entry.failure.take_if(is_over);
+            if over.is_some_and(|failure| failure.cause == Cause::Unserved) {
                 entry.strikes = STRIKES_MAX - 1;
             }
         }

@@ -26,6 +26,7 @@ impl Addresses {
             reason: match entry.failure.map(|failure| failure.cause) {
                 Some(Cause::Unreached) => Some("cannot be reached"),
                 Some(Cause::Unserved) => Some("completes no handshakes"),
+                Some(Cause::Stopping) => Some("is about to stop"),
                 None => entry.checked.is_sick.then_some("fails its checks"),
             },
             connections: entry.load,

@@ -131,6 +131,37 @@ async fn the_last_address_is_not_left_out_for_its_handshakes() {
     assert_eq!([0; 5].map(|_| addresses.struck(endpoint(0))), [Struck::In; 5]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_address_that_stops_is_left_out_until_then_unless_it_is_the_last() {
+    let addresses = addresses(2);
+    let (almost, rest) = (Duration::from_millis(29_999), Duration::from_millis(1));
+    let patience = almost + rest;
+    assert!(addresses.stopping(endpoint(0), patience));
+    assert!(!addresses.stopping(endpoint(0), patience), "it is known");
+    assert!(!addresses.stopping(endpoint(1), patience), "nothing else is left");
+    assert_eq!(addresses.choose(Among::Working, ANY).as_ref().map(Place::endpoint), Ok(endpoint(1)));
+    // If the other fails as well, it is asked all the same.
+    assert_eq!(
+        addresses.choose(Among::All, tried_before(&[endpoint(1)])).as_ref().map(Place::endpoint),
+        Ok(endpoint(0))
+    );
+    assert!(!addresses.reached(endpoint(0)) && addresses.due(true).is_empty(), "a connection proves nothing");
+    tokio::time::advance(almost).await;
+    addresses.forgive();
+    assert!(addresses.has_failed());
+    tokio::time::advance(rest).await;
+    addresses.forgive();
+    assert!(!addresses.has_failed());
+    assert_eq!(addresses.struck(endpoint(0)), Struck::In, "what is there now may be another process");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_completes_a_handshake_stops_no_more() {
+    let addresses = addresses(2);
+    assert!(addresses.stopping(endpoint(0), Duration::from_secs(30)));
+    assert!(!addresses.served(endpoint(0)) && !addresses.has_failed());
+}
+
 #[test]
 fn after_an_ipv6_address_comes_an_ipv4_address() {
     let six = |number: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, number], 1));

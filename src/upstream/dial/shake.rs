@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::Dialer;
 use crate::chain::Chain;
 use crate::duplex::Duplex;
-use crate::upstream::address::{Endpoint, Struck, Wish};
+use crate::upstream::address::{Endpoint, Purpose, Struck, Wish};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
@@ -59,8 +60,16 @@ impl Dialer {
         Ok(relayed)
     }
 
-    /// Performs a handshake; with another address if one hangs up without an answer. Returns its outcome, where that
-    /// was, and until when the rest must be done.
+    /// Notes that an address says that it stops within this time: while others work, it gets nothing new.
+    pub(in crate::upstream) fn note_stopping(self: &Arc<Self>, endpoint: Endpoint, patience: Duration) {
+        if self.addresses.stopping(endpoint, patience.min(STOPPING_MAX)) {
+            info!(upstream = %self, address = %self.name(endpoint), "the address is about to stop; other addresses are used");
+            self.start_prober();
+        }
+    }
+
+    /// Performs a handshake; with another address if one hangs up without an answer, or has no shared connection to
+    /// give. Returns its outcome, where that was, and until when the rest must be done.
     async fn shake<'d, T, F>(
         self: &'d Arc<Self>,
         mut request: OpenRequest,
@@ -88,12 +97,29 @@ impl Dialer {
                 Err(error) => error,
             };
             self.judge(endpoint, Some(&error));
-            request = match (again, &error) {
-                // A handshake is a GET: a server that did not answer it may get it twice (RFC 9110, section 9.2.2).
-                (Some(request), OpenError::Down(_)) => request,
-                (Some(_) | None, _) => return Err(error),
-            };
+            match again {
+                Some(again) if self.is_for_the_next(&error) => request = again,
+                Some(_) | None => return Err(error),
+            }
             lost.get_or_insert(error);
+        }
+    }
+
+    /// Returns whether another address may get a handshake that failed like this.
+    fn is_for_the_next(&self, error: &OpenError) -> bool {
+        match error {
+            // A handshake is a GET: a server that did not answer it may get it twice (RFC 9110, section 9.2.2).
+            OpenError::Down(_) => true,
+            // A client gets the backend's refusal. For a shared connection there is none: a backend that stops says no more.
+            OpenError::Refused(refused) => {
+                self.purpose == Purpose::Other && refused.reply.status.is_server_error()
+            }
+            OpenError::Slow(_)
+            | OpenError::Protocol(_)
+            | OpenError::HeaderTooLarge
+            | OpenError::Full
+            | OpenError::NoDescriptor(_)
+            | OpenError::NoRandomness(_) => false,
         }
     }
 
@@ -131,3 +157,6 @@ impl Dialer {
         self.start_prober();
     }
 }
+
+/// Whatever it says: another process may be there by then.
+const STOPPING_MAX: Duration = Duration::from_mins(5);

@@ -142,9 +142,21 @@ impl Slot {
             return None;
         }
         // What it leads to is known once it is connected.
-        drop(self.joined().take());
+        let joined = self.joined().take();
         *trunk = Arc::new(fresh(&self.settings, &self.budget));
-        Some(Arc::clone(&trunk))
+        let renewed = Arc::clone(&trunk);
+        drop(trunk);
+        if let Some(joined) = joined {
+            self.note_drain(old, joined.endpoint());
+        }
+        Some(renewed)
+    }
+
+    /// Passes on that the address of a trunk stops, if it has said so.
+    fn note_drain(&self, trunk: &Trunk, endpoint: Endpoint) {
+        if let Some(patience) = trunk.stops_within() {
+            self.dialer.note_stopping(endpoint, patience);
+        }
     }
 
     fn keep(self: &Arc<Self>, trunk: Arc<Trunk>) {
@@ -175,6 +187,7 @@ impl Slot {
                     trunk.disconnect(connection);
                     if Arc::ptr_eq(&trunk, &self.trunk()) {
                         drop(self.joined().take());
+                        self.note_drain(&trunk, endpoint);
                     }
                     if trunk.is_greeted() {
                         broken_at = None;

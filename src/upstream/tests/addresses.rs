@@ -5,13 +5,6 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::upstream::{Balance, Limits};
 
-async fn two(kind: Kind) -> (TcpListener, TcpListener, Settings) {
-    let (one, settings) = listen(kind).await;
-    let (two, _) = listen(kind).await;
-    let urls = vec![url(&one), url(&two)];
-    (one, two, Settings { urls, ..settings })
-}
-
 /// Takes a handshake and hangs up.
 async fn hang_up(listener: &TcpListener) {
     drop(answer(listener, b"").await);

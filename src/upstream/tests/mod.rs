@@ -76,6 +76,14 @@ async fn listen(kind: Kind) -> (TcpListener, Settings) {
     (listener, settings)
 }
 
+/// Returns two backends, and settings that lead to both, to the first one first.
+async fn two(kind: Kind) -> (TcpListener, TcpListener, Settings) {
+    let (one, settings) = listen(kind).await;
+    let (two, _) = listen(kind).await;
+    let urls = vec![url(&one), url(&two)];
+    (one, two, Settings { urls, ..settings })
+}
+
 fn url(listener: &TcpListener) -> http::Uri {
     format!("ws://{}/socket.io/", listener.local_addr().unwrap()).parse().unwrap()
 }

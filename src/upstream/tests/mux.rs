@@ -8,7 +8,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::*;
 use crate::end::End;
-use crate::upstream::Limits;
+use crate::meter::AddressState;
+use crate::upstream::{Balance, Limits};
 
 /// Accepts a shared connection, reads P's hello, and answers with this one.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
@@ -167,4 +168,37 @@ async fn a_session_waits_for_a_backend_that_restarts_whether_or_not_that_is_know
         }
         front.open_with(back()).await;
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_drains_gets_no_new_connection_while_another_works() {
+    let (preferred, other, settings) = two(Kind::Mux).await;
+    let front = Front::new(&Settings { balance: Balance::First, ..settings });
+    let mut leaving = within(accept_mux(&preferred, &json!({"v": 1}))).await;
+    let (_, _link, _) = front.open_with(let_in(&mut leaving)).await;
+    say(&mut leaving, &json!(["drain", 30])).await;
+    let mut next = within(accept_mux(&other, &json!({"v": 1}))).await;
+    front.open_with(let_in(&mut next)).await;
+    assert!(preferred.accept().now_or_never().is_none(), "it is not even asked");
+    let addresses = front.upstream.sight().addresses;
+    let shown = (addresses[0].state, addresses[0].reason, addresses[0].connections);
+    assert_eq!(shown, (AddressState::Draining, Some("is about to stop"), 1));
+    // The other one stops as well: the first may be back by now.
+    say(&mut next, &json!(["drain", 30])).await;
+    let refused = answer(&other, b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n");
+    let hello = json!({"v": 1});
+    let (_, mut back) = within(async { tokio::join!(refused, accept_mux(&preferred, &hello)) }).await;
+    front.open_with(let_in(&mut back)).await;
+    assert_eq!(front.upstream.sight().addresses[0].state, AddressState::Up);
+}
+
+#[tokio::test]
+async fn a_backend_that_gives_no_shared_connection_leaves_it_to_the_next_at_once() {
+    let (stopping, other, settings) = two(Kind::Mux).await;
+    let front = Front::new(&Settings { balance: Balance::First, ..settings });
+    within(answer(&stopping, b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n")).await;
+    let mut socket = within(accept_mux(&other, &json!({"v": 1}))).await;
+    front.open_with(let_in(&mut socket)).await;
+    assert!(stopping.accept().now_or_never().is_none(), "it is asked once");
+    assert!(!front.upstream.is_down());
 }

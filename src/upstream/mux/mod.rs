@@ -3,6 +3,7 @@
 mod backoff;
 mod epoch;
 mod link;
+mod reach;
 mod settings;
 mod slot;
 

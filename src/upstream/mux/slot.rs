@@ -1,25 +1,24 @@
 //! Maintains one shared connection: connects, reconnects, and resumes after a break.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::{BACKOFF_MIN, Backoff};
 use super::epoch::fresh;
+use super::reach::Reach;
 use crate::address::RemoteAddress;
 use crate::background::Background;
 use crate::budget::Budget;
-use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
 use crate::mux::Profile;
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
-use crate::throttle::{Outage, Throttle};
+use crate::throttle::Throttle;
 use crate::trunk::{Ended, Pump, Trunk, frame_max};
 use crate::upstream::address::{Endpoint, Joined};
 use crate::upstream::deadline::Deadline;
@@ -36,14 +35,8 @@ pub(super) struct Slot {
     trunk: Mutex<Arc<Trunk>>,
     /// The address that its connection leads to, on which new sessions begin.
     joined: Mutex<Option<Joined>>,
-    /// Whether the last attempt to connect failed, and none has succeeded since.
-    health: watch::Sender<Health>,
-    /// Whether it failed because of a timeout.
-    slow: AtomicBool,
-    /// Whether it failed because no descriptor was left.
-    short: AtomicBool,
-    /// The log lines about that, and about protocol violations.
-    outage: Outage,
+    reach: Reach,
+    /// The log lines about protocol violations.
     violations: Throttle,
     /// Notified when a session is wanted.
     asked: Notify,
@@ -64,10 +57,7 @@ impl Slot {
             settings: settings.clone(),
             trunk: Mutex::new(Arc::new(fresh(settings, budget))),
             joined: Mutex::default(),
-            health: watch::Sender::default(),
-            slow: AtomicBool::new(false),
-            short: AtomicBool::new(false),
-            outage: Outage::default(),
+            reach: Reach::default(),
             violations: Throttle::default(),
             asked: Notify::new(),
             background: background.clone(),
@@ -98,25 +88,25 @@ impl Slot {
 
     /// Returns the result of the last attempt to connect.
     pub(super) fn health(&self) -> Health {
-        *self.health.borrow()
+        self.reach.health()
     }
 
     /// Ready once an attempt to connect has ended.
     pub(super) async fn known(&self) {
-        let _ = self.health.subscribe().wait_for(|health| *health != Health::Unknown).await;
+        self.reach.wait_for(|health| *health != Health::Unknown).await;
     }
 
     /// Ready once it is known where new sessions begin, or that there is no connection.
     pub(super) async fn is_joined(&self) {
         self.retry_soon();
         let is_known = |health: &Health| *health == Health::Down || self.endpoint().is_some();
-        let _ = self.health.subscribe().wait_for(is_known).await;
+        self.reach.wait_for(is_known).await;
     }
 
     /// Ready once there is a connection.
     pub(super) async fn is_up(&self) {
         self.retry_soon();
-        let _ = self.health.subscribe().wait_for(|health| *health == Health::Up).await;
+        self.reach.wait_for(|health| *health == Health::Up).await;
     }
 
     /// Reports that a session is wanted: without a connection, the next attempt is made soon.
@@ -126,13 +116,7 @@ impl Slot {
 
     /// Returns why a session could not be opened.
     pub(super) fn unreached(&self) -> OpenError {
-        if self.short.load(Ordering::Relaxed) {
-            return OpenError::NoDescriptor(std::io::ErrorKind::NotConnected.into());
-        }
-        if self.slow.load(Ordering::Relaxed) {
-            return OpenError::Slow(self.settings.handshake_timeout);
-        }
-        OpenError::Down(std::io::Error::new(std::io::ErrorKind::NotConnected, "no shared connection"))
+        self.reach.fault(self.settings.handshake_timeout)
     }
 
     /// Starts another epoch for new sessions; `None` if one was started already.
@@ -201,7 +185,7 @@ impl Slot {
                     }
                 }
                 Ok(Err(error)) => {
-                    self.note_down(&error);
+                    self.reach.note_down(&self.dialer, &error);
                     trunk.fail_unwritten(&UNREACHED);
                 }
                 Err(_) => trunk.fail_unwritten(&UNREACHED),
@@ -246,20 +230,20 @@ impl Slot {
         tokio::select! {
             ended = pump.run() => {
                 if !trunk.is_greeted() {
-                    self.note_down(&OpenError::Protocol("it ended without a hello".to_owned()));
+                    self.reach.note_down(&self.dialer, &OpenError::Protocol("it ended without a hello".to_owned()));
                 }
                 return self.after(ended, pump);
             }
             greeted = greeted => if greeted.is_err() {
                 self.background.tracker.spawn(pump.close(1002, "no hello"));
-                self.note_down(&OpenError::Slow(self.settings.handshake_timeout));
+                self.reach.note_down(&self.dialer, &OpenError::Slow(self.settings.handshake_timeout));
                 return After::Broken;
             },
         }
         if Arc::ptr_eq(trunk, &self.trunk()) {
             *self.joined() = Some(self.dialer.join(endpoint));
         }
-        self.note_up();
+        self.reach.note_up(&self.dialer);
         let retired = async {
             tokio::select! {
                 () = wait(trunk, Trunk::is_draining) => {}
@@ -346,28 +330,6 @@ impl Slot {
         let profile = profile
             .ok_or_else(|| OpenError::Protocol("it chose no subprotocol of polliwog.mux.v1".to_owned()))?;
         Ok((accepted.socket.into_inner(), profile, endpoint))
-    }
-
-    fn note_down(&self, error: &OpenError) {
-        self.slow.store(matches!(error, OpenError::Slow(_)), Ordering::Relaxed);
-        let is_short = matches!(error, OpenError::NoDescriptor(_));
-        self.short.store(is_short, Ordering::Relaxed);
-        if is_short {
-            return;
-        }
-        self.health.send_replace(Health::Down);
-        if let Some(count) = self.outage.begin() {
-            tracing::warn!(upstream = %self.dialer, error = %Chain(error), count, "no shared connection");
-        }
-    }
-
-    fn note_up(&self) {
-        self.slow.store(false, Ordering::Relaxed);
-        self.short.store(false, Ordering::Relaxed);
-        self.health.send_replace(Health::Up);
-        if self.outage.end() {
-            tracing::info!(upstream = %self.dialer, "the shared connection is back");
-        }
     }
 }
 

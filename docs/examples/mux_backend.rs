@@ -91,7 +91,12 @@ fn serve(line: &mut Line) {
                 }
             }
             Event::Drain(seconds) => eprintln!("the proxy stops within {seconds} s"),
-            Event::Hello | Event::Transport(..) | Event::Answered(..) | Event::Unanswered(..) => {}
+            // The last three are for proxies.
+            Event::Hello
+            | Event::Transport(..)
+            | Event::Answered(..)
+            | Event::Unanswered(..)
+            | Event::Unsent(_) => {}
         }
     }
 }

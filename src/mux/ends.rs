@@ -81,7 +81,9 @@ impl Line {
     pub(super) fn lose(&mut self, id: Id, closing: Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         if matches!(stream.stage, Stage::Asking(_)) {
-            self.events.push_back(Event::Unanswered(id, closing.clone()));
+            let is_unsent = stream.stage_due;
+            let unanswered = || Event::Unanswered(id, closing.clone());
+            self.events.push_back(if is_unsent { Event::Unsent(id) } else { unanswered() });
         }
         stream.handle_end(closing.clone());
         stream.closing.get_or_insert_with(|| closing.into());

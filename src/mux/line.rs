@@ -19,6 +19,7 @@ pub enum Side {
 
 /// One side of an epoch. Received frames go into [`handle`](Self::handle), frames to be written come out of
 /// [`poll`](Self::poll) and [`acks`](Self::acks), and news for the sessions' users out of [`event`](Self::event).
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Line {
     side: Side,
@@ -33,6 +34,8 @@ pub struct Line {
     pub(super) greeting: VecDeque<Frame>,
     /// Written before any session's frames, once the connection flows.
     pub(super) urgent: VecDeque<Frame>,
+    /// Whether a drain was announced.
+    drains: bool,
     /// Sessions that have something to write, in turn.
     ready: VecDeque<Id>,
     /// Sessions with acknowledgements for the other side.
@@ -62,6 +65,8 @@ pub enum Event {
     Answered(Id, Result<Box<Accepted>, Box<Denied>>),
     /// The answer will not come.
     Unanswered(Id, Closing),
+    /// The same, of a session that the backend has never been asked for, or has forgotten with its other sessions.
+    Unsent(Id),
     /// Something to [`take`](Line::take).
     Readable(Id),
     /// There is [room](Line::poll_room) again.
@@ -95,6 +100,7 @@ impl Line {
             last_id: 0,
             greeting: VecDeque::new(),
             urgent: VecDeque::new(),
+            drains: false,
             ready: VecDeque::new(),
             pending_acks: Vec::new(),
             acks_urgent: false,
@@ -119,7 +125,7 @@ impl Line {
 
     /// Returns whether the other side has been sent everything.
     pub fn is_empty(&self) -> bool {
-        self.sessions.values().all(|stream| stream.is_over())
+        self.urgent.is_empty() && self.sessions.values().all(|stream| stream.is_over())
     }
 
     /// Handles a new connection. The proxy's line sends hello at once, the backend's after the other side's.
@@ -219,9 +225,11 @@ impl Line {
         stream.end.as_deref().cloned().map(Notice::Closed)
     }
 
-    /// Announces a drain: no session is opened any more.
+    /// Announces a drain, once: no session is opened any more.
     pub fn drain(&mut self, seconds: u64) {
-        self.urgent.push_back(Frame::Drain(seconds));
+        if !std::mem::replace(&mut self.drains, true) {
+            self.urgent.push_back(Frame::Drain(seconds));
+        }
     }
 
     /// Returns the next event.

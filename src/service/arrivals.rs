@@ -34,7 +34,6 @@ use crate::upstream::{OpenError, OpenRequest, Opened};
 
 /// Accepts clients while the connection lives; ends when the proxy drains and the last session has ended.
 pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: Client) {
-    let mut told = false;
     loop {
         let news = trunk.news.notified();
         while let Some((id, open)) = trunk.next_arrival() {
@@ -42,9 +41,7 @@ pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: 
             route.clone().tracker.spawn(async move { begin(&route, trunk, id, *open, proxy).await });
         }
         if route.draining.is_cancelled() {
-            if !std::mem::replace(&mut told, true) {
-                trunk.drain(DRAIN.as_secs());
-            }
+            trunk.drain(DRAIN.as_secs());
             if trunk.is_idle() && trunk.is_settled() {
                 return;
             }
@@ -66,6 +63,8 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, mut open: Open, 
     };
     if route.draining.is_cancelled() {
         route.refusals.note(Reason::Draining);
+        // First, so that the other proxy takes the client elsewhere.
+        trunk.drain(DRAIN.as_secs());
         return deny(Outcome::Draining, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
     }
     let deny_place = |refused: NoPlace| {

@@ -12,5 +12,5 @@ mod tests;
 
 pub(crate) use gathering::Gathering;
 pub use pump::{Ended, Pump, frame_max, read_hello};
-pub(crate) use shared::Unopened;
+pub(crate) use shared::{Answering, Unopened};
 pub use shared::{Over, Trunk};

@@ -34,6 +34,8 @@ struct State {
     draining: Option<Duration>,
     /// Whether there will be no other connection.
     failed: bool,
+    /// Whether new sessions begin elsewhere.
+    retired: bool,
 }
 
 #[derive(Default)]
@@ -45,6 +47,9 @@ struct User {
 /// The answer to a session's `open`.
 pub(crate) type Answer = Result<Box<Accepted>, Unopened>;
 
+/// Where it comes.
+pub(crate) type Answering = oneshot::Receiver<Answer>;
+
 /// Why a session was not opened.
 #[derive(Debug)]
 pub(crate) enum Unopened {
@@ -52,6 +57,8 @@ pub(crate) enum Unopened {
     Denied(Box<Denied>),
     /// There will be no answer.
     Lost(Closing),
+    /// The same, and the backend knows nothing of it.
+    Unsent,
 }
 
 impl Trunk {
@@ -67,6 +74,7 @@ impl Trunk {
                 greeted: false,
                 draining: None,
                 failed: false,
+                retired: false,
             }),
             budget,
             news: Notify::new(),
@@ -78,11 +86,12 @@ impl Trunk {
         self.budget.is_used_up()
     }
 
-    /// Asks the backend to accept a client; `None` if no connection will follow, or all session numbers are used.
-    pub(crate) fn open(&self, open: Open) -> Option<(Id, oneshot::Receiver<Answer>)> {
+    /// Asks the backend to accept a client; `None` if new sessions begin elsewhere, no connection will follow, or all session
+    /// numbers are used.
+    pub(crate) fn open(&self, open: Open) -> Option<(Id, Answering)> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
-        if state.failed {
+        if state.failed || state.retired || state.draining.is_some() {
             return None;
         }
         let id = state.line.open(open)?;
@@ -181,7 +190,12 @@ impl Trunk {
         }
     }
 
-    /// Announces that there will be no new sessions.
+    /// Has no new sessions begin here any more.
+    pub(crate) fn retire(&self) {
+        self.lock().retired = true;
+    }
+
+    /// Announces once that there will be no new sessions.
     pub(crate) fn drain(&self, seconds: u64) {
         let mut state = self.lock();
         state.line.drain(seconds);
@@ -339,6 +353,7 @@ impl State {
                 }
                 Event::Answered(id, answer) => self.answer(id, answer.map_err(Unopened::Denied)),
                 Event::Unanswered(id, closing) => self.answer(id, Err(Unopened::Lost(closing))),
+                Event::Unsent(id) => self.answer(id, Err(Unopened::Unsent)),
                 Event::Asked(id, open) => {
                     self.users.insert(id, User::default());
                     self.arrivals.push_back((id, open));

@@ -91,3 +91,25 @@ async fn a_connection_whose_other_side_answers_pings_and_says_nothing_else_is_ke
     };
     assert!(timeout(Duration::from_hours(1), kept).await.is_err(), "it ended");
 }
+
+#[test]
+fn no_session_is_opened_behind_a_drain() {
+    let trunk = Trunk::new(Side::Proxy, Hello::default(), Budget::default());
+    let connection = trunk.greet(Hello::default());
+    trunk.open(Open::default()).unwrap();
+    trunk.handle(connection, Frame::Drain(30)).unwrap();
+    assert!(trunk.open(Open::default()).is_none());
+    assert_eq!(trunk.stops_within(), Some(Duration::from_secs(30)));
+    let trunk = Trunk::new(Side::Proxy, Hello::default(), Budget::default());
+    trunk.retire();
+    assert!(trunk.open(Open::default()).is_none());
+}
+
+#[test]
+fn a_drain_waits_until_it_is_written() {
+    let (trunk, connection) = greeted();
+    trunk.drain(30);
+    assert!(trunk.is_idle() && !trunk.is_settled());
+    assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Drain(30))));
+    assert!(trunk.is_settled());
+}

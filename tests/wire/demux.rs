@@ -185,6 +185,15 @@ fn a_path_that_climbs_above_its_root_begins_no_session() {
     assert_eq!(edge.hear(), json!(["deny", "s10", 508, "request loop detected\n"]));
 }
 
+#[test]
+fn a_proxy_without_sessions_learns_of_a_drain_before_its_connection_ends() {
+    let Some(world) = world(Setup::plain()) else { return };
+    let mut edge = Edge::dial(&world).greet("epoch");
+    world.target.signal("TERM");
+    assert_eq!(edge.hear(), json!(["drain", 30]));
+    assert_eq!(edge.told(), (Some(1001), "going away".to_owned()));
+}
+
 /// Writes this repeatedly without reading. Returns how much memory that takes, and whether the proxy stopped reading.
 fn flood(world: &World, bytes: &[u8], rounds: usize) -> (usize, bool) {
     let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");

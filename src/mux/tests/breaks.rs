@@ -180,7 +180,7 @@ impl Simulation {
                             self.open[PROXY].push(id);
                         }
                     }
-                    Event::Unanswered(id, _) => panic!("{id:?} was given up"),
+                    Event::Unanswered(id, _) | Event::Unsent(id) => panic!("{id:?} was given up"),
                     Event::Hello
                     | Event::Readable(_)
                     | Event::Writable(_)

@@ -234,7 +234,20 @@ fn only_questions_that_were_never_written_are_given_up_early() {
     proxy.fail_unwritten(&Closing::default());
     let given_up: Vec<_> = events(&mut proxy)
         .into_iter()
-        .filter_map(|event| if let Event::Unanswered(id, _) = event { Some(id) } else { None })
+        .filter_map(|event| if let Event::Unsent(id) = event { Some(id) } else { None })
         .collect();
     assert_eq!(given_up, [unwritten]);
+}
+
+#[test]
+fn a_question_that_the_backend_has_forgotten_counts_as_not_asked() {
+    let (mut proxy, _) = facing(proxy(100), 100, true);
+    let asked = proxy.open(opening()).expect("a number");
+    all(&mut proxy);
+    proxy.connect();
+    proxy.handle(Frame::Hello(Hello { credit: 100, resume: true, ..Hello::default() })).expect("sound");
+    proxy.handle(Frame::Sync { epoch: None, sessions: Vec::new(), more: false }).expect("sound");
+    events(&mut proxy);
+    proxy.fail(&Closing::default());
+    assert!(events(&mut proxy).contains(&Event::Unsent(asked)));
 }

@@ -30,6 +30,7 @@ pub(crate) fn is_survived(is_proxy: bool, frames: impl Iterator<Item = Frame>) {
                 Event::Hello
                 | Event::Answered(..)
                 | Event::Unanswered(..)
+                | Event::Unsent(_)
                 | Event::Readable(_)
                 | Event::Writable(_)
                 | Event::Transport(..)

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use self::link::MuxLink;
-use self::slot::{Slot, UNREACHED};
+use self::slot::{LOST, Slot};
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::meter::Dials;
@@ -54,6 +54,10 @@ pub(super) struct Mux {
 enum Unopened {
     /// The backend was not asked: there was no connection.
     Unsent(OpenError),
+    /// The connection broke before the answer, and everything on it has ended with it.
+    Lost(OpenError),
+    /// The backend drains, and has not begun it.
+    Draining(OpenError),
     Failed(OpenError),
 }
 
@@ -83,36 +87,51 @@ impl Mux {
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         engineio::negotiate(self.settings.versions, request.revision)?;
         let question = question(request);
-        let hold_until = Instant::now() + self.settings.hold;
+        let Settings { hold, retry, connect_timeout, .. } = self.settings;
+        let start = Instant::now();
+        let hold_until = start + hold;
         loop {
             if self.health() == Health::Down && Instant::now() < hold_until {
                 let up = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_up())));
                 // After the hold, the slot says why.
                 let _ = timeout_at(hold_until, up).await;
             }
-            match self.ask(question.clone()).await {
+            let elapsed = || start.elapsed();
+            match self.ask(&question).await {
                 // Its connection was not there yet, or had just broken, which only an attempt to connect shows.
-                Err(Unopened::Unsent(OpenError::Down(_) | OpenError::Slow(_)))
-                    if Instant::now() < hold_until => {}
-                Err(Unopened::Unsent(error) | Unopened::Failed(error)) => return Err(error),
+                Err(Unopened::Unsent(OpenError::Down(_) | OpenError::Slow(_))) if elapsed() < hold => {}
+                // What it may have begun it has ended, as a server that did not answer a GET (RFC 9110, section 9.2.2).
+                Err(Unopened::Lost(_)) if retry && elapsed() < hold => {}
+                // Another connection is there, or under way.
+                Err(Unopened::Draining(_)) if elapsed() < hold.max(connect_timeout) => {}
+                Err(
+                    Unopened::Unsent(error)
+                    | Unopened::Lost(error)
+                    | Unopened::Draining(error)
+                    | Unopened::Failed(error),
+                ) => return Err(error),
                 Ok(opened) => return Ok(opened),
             }
         }
     }
 
     /// Asks the backend for a session, once.
-    async fn ask(&self, question: Open) -> Result<(Opened, Box<dyn Link>), Unopened> {
+    async fn ask(&self, question: &Open) -> Result<(Opened, Box<dyn Link>), Unopened> {
         let (slot, place) = self.seat().await?;
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let trunk = slot.trunk();
-        let (id, answer) = trunk.open(question).ok_or_else(|| slot.unreached())?;
+        let (trunk, id, answer) = slot.ask(question).ok_or_else(|| slot.unreached())?;
         slot.retry_soon();
         // If it is dropped, the session is withdrawn.
-        let link = MuxLink::new(trunk, id, place);
+        let link = MuxLink::new(Arc::clone(&trunk), id, place);
         match deadline.bound(answer).await?.unwrap_or(Err(Unanswered::Lost(Closing::default()))) {
             Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
-            Err(Unanswered::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied))).into()),
-            Err(Unanswered::Lost(closing)) if closing == UNREACHED => Err(Unopened::Unsent(slot.unreached())),
+            Err(Unanswered::Denied(denied)) => {
+                let crossed = denied.status == StatusCode::SERVICE_UNAVAILABLE && trunk.is_draining();
+                let refused = OpenError::Refused(Box::new(refused(*denied)));
+                Err(if crossed { Unopened::Draining(refused) } else { Unopened::Failed(refused) })
+            }
+            Err(Unanswered::Unsent) => Err(Unopened::Unsent(slot.unreached())),
+            Err(Unanswered::Lost(closing)) if closing == LOST => Err(Unopened::Lost(slot.unreached())),
             Err(Unanswered::Lost(closing)) => {
                 tracing::debug!(reason = closing.reason.as_str(), "a session was not opened");
                 Err(slot.unreached().into())
@@ -121,7 +140,7 @@ impl Mux {
     }
 
     /// Returns the slot of a new session, with the session's place at its address if their number is limited.
-    async fn seat(&self) -> Result<(&Slot, Option<Box<Place>>), Unopened> {
+    async fn seat(&self) -> Result<(&Arc<Slot>, Option<Box<Place>>), Unopened> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         while self.dialer.is_limited() {
             if let Some(place) = self.dialer.seat().await? {
@@ -150,7 +169,7 @@ impl Mux {
     }
 
     /// Returns the next slot in turn; one that is down only if all are.
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &Arc<Slot> {
         let mut turn = self.in_turn().peekable();
         let first = turn.peek().copied();
         turn.find(|slot| !slot.is_down()).or(first).unwrap_or(&self.slots[0])

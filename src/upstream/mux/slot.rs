@@ -15,11 +15,11 @@ use crate::address::RemoteAddress;
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::duplex::{Buffers, WebSocket};
-use crate::mux::Profile;
+use crate::mux::{Id, Open, Profile};
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
 use crate::throttle::Throttle;
-use crate::trunk::{Ended, Pump, Trunk, frame_max};
+use crate::trunk::{Answering, Ended, Pump, Trunk, frame_max};
 use crate::upstream::address::{Endpoint, Joined};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
@@ -119,12 +119,36 @@ impl Slot {
         self.reach.fault(self.settings.handshake_timeout)
     }
 
+    /// Asks the backend for a session, in the epoch in which new ones begin; `None` if there is no other.
+    pub(super) fn ask(self: &Arc<Self>, question: &Open) -> Option<(Arc<Trunk>, Id, Answering)> {
+        loop {
+            let trunk = self.trunk();
+            if let Some((id, answering)) = trunk.open(question.clone()) {
+                return Some((trunk, id, answering));
+            }
+            // Its keeper may not know of that yet.
+            if trunk.is_draining() {
+                self.retire(&trunk);
+            } else if Arc::ptr_eq(&trunk, &self.trunk()) {
+                return None;
+            }
+        }
+    }
+
+    /// Has new sessions begin in another epoch, if they still begin in this one.
+    fn retire(self: &Arc<Self>, trunk: &Arc<Trunk>) {
+        if let Some(renewed) = self.renew(trunk) {
+            self.keep(renewed);
+        }
+    }
+
     /// Starts another epoch for new sessions; `None` if one was started already.
     fn renew(&self, old: &Arc<Trunk>) -> Option<Arc<Trunk>> {
         let mut trunk = self.trunk.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&trunk, old) {
             return None;
         }
+        old.retire();
         // What it leads to is known once it is connected.
         let joined = self.joined().take();
         *trunk = Arc::new(fresh(&self.settings, &self.budget));
@@ -249,9 +273,7 @@ impl Slot {
                 () = wait(trunk, Trunk::is_draining) => {}
                 () = self.dialer.lost(endpoint) => {}
             }
-            if let Some(renewed) = self.renew(trunk) {
-                self.keep(renewed);
-            }
+            self.retire(trunk);
             wait(trunk, Trunk::is_idle).await;
         };
         tokio::select! {
@@ -353,8 +375,9 @@ async fn wait(trunk: &Trunk, is_so: fn(&Trunk) -> bool) {
 
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 const SETTLE_PACE: Duration = Duration::from_millis(5);
-const LOST: Closing = Closing::new(1006, "upstream connection lost");
+/// Of sessions whose connection broke, and can't be resumed.
+pub(super) const LOST: Closing = Closing::new(1006, "upstream connection lost");
 /// Of sessions for which the backend was not asked.
-pub(super) const UNREACHED: Closing = Closing::new(1006, "upstream unreachable");
+const UNREACHED: Closing = Closing::new(1006, "upstream unreachable");
 const NONSENSE: Closing = Closing::new(1002, "upstream protocol error");
 const STOPPED: Closing = Closing::new(1001, "going away");

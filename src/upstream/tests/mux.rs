@@ -13,6 +13,14 @@ use crate::upstream::{Balance, Limits};
 
 /// Accepts a shared connection, reads P's hello, and answers with this one.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
+    let mut socket = accept_unheard(listener).await;
+    assert_eq!(hear(&mut socket).await[0], "hello");
+    say(&mut socket, &json!(["hello", hello])).await;
+    socket
+}
+
+/// Accepts a shared connection.
+async fn accept_unheard(listener: &TcpListener) -> WebSocketStream<TcpStream> {
     loop {
         let stream = listener.accept().await.unwrap().0;
         #[expect(clippy::result_large_err, reason = "the library's signature")]
@@ -22,9 +30,7 @@ async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<Tc
             Ok(response)
         };
         // The prober's connection is closed at once.
-        let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, choose).await else { continue };
-        assert_eq!(hear(&mut socket).await[0], "hello");
-        say(&mut socket, &json!(["hello", hello])).await;
+        let Ok(socket) = tokio_tungstenite::accept_hdr_async(stream, choose).await else { continue };
         return socket;
     }
 }
@@ -201,4 +207,77 @@ async fn a_backend_that_gives_no_shared_connection_leaves_it_to_the_next_at_once
     front.open_with(let_in(&mut socket)).await;
     assert!(stopping.accept().now_or_never().is_none(), "it is asked once");
     assert!(!front.upstream.is_down());
+}
+
+/// Denies a client, as a backend without room.
+async fn turn_away(socket: &mut WebSocketStream<TcpStream>) {
+    let open = hear(socket).await;
+    say(socket, &json!(["deny", open[1], 503, "no room"])).await;
+}
+
+#[tokio::test]
+async fn a_session_that_crosses_with_a_drain_begins_on_the_next_connection() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let front = Front::new(&settings);
+    let mut backend = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    // One that stays means it.
+    let (error, ()) = front.fail_with(turn_away(&mut backend)).await;
+    assert!(matches!(error, OpenError::Refused(_)), "{error}");
+    let next = async {
+        let open = hear(&mut backend).await;
+        say(&mut backend, &json!(["drain", 30])).await;
+        say(&mut backend, &json!(["deny", open[1], 503, "stopping"])).await;
+        let mut next = accept_mux(&listener, &json!({"v": 1})).await;
+        let_in(&mut next).await;
+        next
+    };
+    front.open_with(next).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_drains_on_each_connection_is_passed_on_in_the_end() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let front = Front::new(&Settings { connect_timeout: Duration::from_millis(300), ..settings });
+    let drains = async {
+        loop {
+            let mut socket = accept_mux(&listener, &json!({"v": 1})).await;
+            let open = hear(&mut socket).await;
+            say(&mut socket, &json!(["drain", 30])).await;
+            say(&mut socket, &json!(["deny", open[1], 503, "stopping"])).await;
+        }
+    };
+    let error = tokio::select! {
+        opened = front.open(request()) => opened.map(|_| ()).unwrap_err(),
+        () = drains => unreachable!(),
+    };
+    assert!(matches!(error, OpenError::Refused(_)), "{error}");
+}
+
+/// Accepts a shared connection that breaks once a session is asked for.
+async fn break_at_open(listener: &TcpListener) {
+    let mut backend = accept_mux(listener, &json!({"v": 1})).await;
+    assert_eq!(hear(&mut backend).await[0], "open");
+}
+
+#[tokio::test]
+async fn a_session_whose_connection_breaks_before_its_answer_begins_on_the_next_within_the_hold() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let hold = Duration::from_mins(1);
+    let front = Front::new(&Settings { hold, ..settings.clone() });
+    let breaks = async {
+        // Before its hello, and then before its answer.
+        drop(accept_unheard(&listener).await);
+        break_at_open(&listener).await;
+        let mut backend = accept_mux(&listener, &json!({"v": 1})).await;
+        let_in(&mut backend).await;
+        backend
+    };
+    front.open_with(breaks).await;
+    drop(front);
+    for (hold, retry) in [(Duration::ZERO, true), (hold, false)] {
+        let (listener, settings) = listen(Kind::Mux).await;
+        let front = Front::new(&Settings { retry, hold, ..settings });
+        let (error, ()) = front.fail_with(break_at_open(&listener)).await;
+        assert!(matches!(error, OpenError::Down(_)), "{error}");
+    }
 }

@@ -8,6 +8,7 @@ use super::admission::Losses;
 use super::driver::Driver;
 use super::info::BridgeInfo;
 use super::socket::{CLOSE_TIMEOUT, ClientSocket};
+use crate::budget::Leaving;
 use crate::end::End;
 use crate::packet::{Closing, Message, Transport};
 use crate::upstream::Link;
@@ -23,7 +24,7 @@ impl Driver {
         let held = socket.held() + link.as_ref().map_or(0, |link| link.held());
         let leaving = self.holding.part(held);
         self.info.tracker.spawn(async move {
-            let mut parting = Parting { socket, link, info, held: None, lost: 0 };
+            let mut parting = Parting { socket, link, info, held: None, lost: 0, leaving };
             let closed = poll_fn(|cx| parting.poll(cx, end, &closing));
             // A client that does not answer has sent what it has sent.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
@@ -34,9 +35,8 @@ impl Driver {
                 "messages of a client were lost when the drain ended its session",
             );
             if let Some(link) = parting.link {
-                close_link(link, closing, losses).await;
+                close_link(link, closing, losses, parting.leaving).await;
             }
-            drop(leaving);
         });
     }
 
@@ -44,8 +44,7 @@ impl Driver {
         let Some(link) = self.link.take() else { return };
         let (leaving, losses) = (self.holding.part(link.held()), self.losses.clone());
         self.info.tracker.spawn(async move {
-            close_link(link, closing, losses).await;
-            drop(leaving);
+            close_link(link, closing, losses, leaving).await;
         });
     }
 }
@@ -59,10 +58,20 @@ struct Parting {
     /// Waits for room in the link.
     held: Option<Message>,
     lost: usize,
+    /// Counts what both still hold.
+    leaving: Leaving,
 }
 
 impl Parting {
     fn poll(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
+        let polled = self.turn(cx, end, closing);
+        let passed_on = self.held.as_ref().map_or(0, Message::len);
+        let link = self.link.as_ref().map_or(0, |link| link.held());
+        self.leaving.set(self.socket.held() + link + passed_on);
+        polled
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
         loop {
             if let Some(message) = self.held.take() {
                 let room = self.link.as_mut().map(|link| link.poll_ready(cx));
@@ -99,8 +108,13 @@ impl Parting {
     }
 }
 
-async fn close_link(mut link: Box<dyn Link>, closing: Closing, losses: Option<Losses>) {
-    let closed = poll_fn(|cx| link.poll_close(cx, &closing));
+async fn close_link(mut link: Box<dyn Link>, closing: Closing, losses: Option<Losses>, mut leaving: Leaving) {
+    let closed = poll_fn(|cx| {
+        let polled = link.poll_close(cx, &closing);
+        // What it had read ahead is dropped at once.
+        leaving.set(link.held());
+        polled
+    });
     let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
     note_losses(losses, crossed, "messages of a backend were lost when the drain ended a session");
 }

@@ -349,10 +349,19 @@ impl Drop for Holding {
 #[derive(Debug)]
 pub struct Leaving(Charge);
 
+impl Leaving {
+    /// Sets what is left now.
+    pub fn set(&mut self, bytes: usize) {
+        let Self(charge) = self;
+        let (before, account) = (charge.bytes, Arc::clone(&charge.account));
+        account.leaving.fetch_add(bytes.saturating_sub(before), SeqCst);
+        charge.set(bytes);
+        account.leaving.fetch_sub(before.saturating_sub(bytes), SeqCst);
+    }
+}
+
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let bytes = self.0.bytes;
-        self.0.set(0);
-        self.0.account.leaving.fetch_sub(bytes, SeqCst);
+        self.set(0);
     }
 }

@@ -22,6 +22,6 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Budget, Charge, Due, Holding};
+pub use account::{Budget, Charge, Due, Holding, Leaving};
 pub use choice::{Holder, choose};
 pub use settings::MemoryMax;

@@ -126,7 +126,9 @@ fn what_ended_sessions_hold_is_counted_and_ends_nobody_else() {
     assert_eq!(watched.budget.excess(), 150);
     one.leave();
     assert_eq!((watched.budget.used(), watched.budget.excess(), watched.budget.share()), (1100, 0, 1000));
-    let rest = one.part(200);
+    let mut rest = one.part(300);
+    rest.set(400);
+    rest.set(200);
     assert_eq!((watched.budget.used(), watched.budget.excess()), (1300, 0));
     one.set(100);
     assert_eq!((watched.budget.used(), watched.budget.excess()), (800, 0));

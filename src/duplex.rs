@@ -1,5 +1,6 @@
 //! A byte stream in both directions over any carrier, and the WebSocket that runs over it.
 
+mod ahead;
 mod asking;
 mod deflate;
 mod farewell;
@@ -17,6 +18,7 @@ mod stream;
 mod tls_stream;
 mod tracked;
 mod web_socket;
+mod written_ahead;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -31,6 +33,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::time::Sleep;
 
+pub use self::ahead::Ahead;
 pub use self::asking::Asking;
 pub use self::deflate::{Agreed, Deflate, Savings};
 pub use self::farewell::Farewell;
@@ -38,7 +41,7 @@ pub use self::keepalive::set_keepalive;
 pub use self::outside::Outside;
 pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
-pub use self::read_ahead::{ReadAhead, Reader};
+pub use self::read_ahead::Reader;
 pub use self::receipts::{
     Carrying, Piece, Receipt, Receipted, Settle, Unflushed, give_to_hyper, settle_headers,
 };
@@ -53,6 +56,7 @@ pub(crate) use self::web_socket::tests::any::{check_deflate, check_web_socket};
 pub use self::web_socket::{
     Buffers, Fault, Incoming, Violation, WebSocket, binary_frame, random_mask, text_frame,
 };
+pub use self::written_ahead::{Writer, WrittenAhead};
 use crate::descriptors;
 
 /// A carrier of bytes in both directions.

@@ -220,6 +220,11 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Creates the charge of another buffer of the same budget.
+    pub fn another(&self) -> Self {
+        Self { account: Arc::clone(&self.account), bytes: 0 }
+    }
+
     /// Sets the size of the buffer.
     #[inline]
     pub fn set(&mut self, bytes: usize) {

@@ -146,19 +146,19 @@ fn is_joined(before: &[u8], next: &[u8]) -> bool {
         && payload_len(before) + payload_len(next) <= PAYLOAD_MAX
 }
 
-fn payload_len(header: &[u8]) -> usize {
+pub(super) fn payload_len(header: &[u8]) -> usize {
     header[..LENGTH_LEN].iter().fold(0, |len, &byte| len << 8 | usize::from(byte))
 }
 
 /// `PRI * HTTP/2.0`, with which a client begins (RFC 9113, section 3.4).
 const PREFACE_LEN: usize = 24;
 /// Of a frame (RFC 9113, section 4.1): length, type, flags, stream.
-const HEADER_LEN: usize = 9;
+pub(super) const HEADER_LEN: usize = 9;
 const LENGTH_LEN: usize = 3;
-const KIND: usize = 3;
+pub(super) const KIND: usize = 3;
 const FLAGS: usize = 4;
 const STREAM: usize = 5;
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;

@@ -16,6 +16,7 @@ use http::Response;
 use http_body::Body as _;
 use http_body_util::Full;
 
+use crate::budget::Charge;
 use crate::shared_headers::SharedHeaders;
 
 /// Learns what happened to the bytes that it has handed over.
@@ -123,16 +124,24 @@ impl Receipted for Full<Bytes> {
 pub struct Piece {
     bytes: Bytes,
     receipt: Option<(Receipt, Option<Unflushed>)>,
+    /// Counts them until they are taken, if nothing else does.
+    charge: Option<Charge>,
 }
 
 impl Piece {
     /// Returns bytes with a receipt, to be written to a connection; without a connection, the receipt is settled when
     /// the last byte is taken.
     pub fn with_receipt(bytes: Bytes, receipt: Receipt, connection: Option<Unflushed>) -> Self {
-        let mut piece = Self { bytes, receipt: Some((receipt, connection)) };
+        let mut piece = Self { bytes, receipt: Some((receipt, connection)), charge: None };
         // Nobody takes the last byte of no bytes.
         piece.note_taken();
         piece
+    }
+
+    /// Returns bytes that are counted until they are taken, however many pieces a connection takes ahead of its client.
+    pub fn charged(bytes: Bytes, mut charge: Charge) -> Self {
+        charge.set(bytes.len());
+        Self { bytes, receipt: None, charge: Some(charge) }
     }
 
     /// Returns the bytes and the receipt of a piece that no connection has begun to write.
@@ -154,7 +163,7 @@ impl Piece {
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, receipt: None }
+        Self { bytes, receipt: None, charge: None }
     }
 }
 
@@ -169,6 +178,9 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        if let Some(charge) = &mut self.charge {
+            charge.set(self.bytes.len());
+        }
         self.note_taken();
     }
 }

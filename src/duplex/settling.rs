@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::merging::Merging;
-use super::{Duplex, ReadAhead, Unflushed};
+use super::written_ahead::DataFrames;
+use super::{Ahead, Duplex, Unflushed};
 
 /// A [`Duplex`] as a server hands it to hyper for HTTP/2, which reads all the time: unlike
 /// [`Tracked`](super::Tracked), it needs not look for the end by itself.
@@ -19,7 +20,8 @@ pub struct Settling {
     unflushed: Unflushed,
     merging: Merging,
     begun: Begun,
-    read_ahead: ReadAhead,
+    written: DataFrames,
+    ahead: Ahead,
 }
 
 /// Since when something comes in that must come whole, such as a header section.
@@ -50,11 +52,18 @@ impl Begun {
 }
 
 impl Settling {
-    /// Creates one; `unflushed` follows what is written, and `read_ahead` what is read of bodies.
-    pub fn new(duplex: Duplex, unflushed: Unflushed, read_ahead: ReadAhead) -> Self {
+    /// Creates one; `unflushed` follows what is written, and `ahead` counts data in both directions.
+    pub fn new(duplex: Duplex, unflushed: Unflushed, ahead: Ahead) -> Self {
         let begun = BegunSince { since: Some(Instant::now()), wholes: 0 };
         let begun = Begun(Arc::new(Mutex::new(begun)));
-        Self { duplex, unflushed, merging: Merging::new(), begun, read_ahead }
+        Self { duplex, unflushed, merging: Merging::new(), begun, written: DataFrames::default(), ahead }
+    }
+
+    fn note_written(&mut self, bytes: &[u8]) {
+        let data_len = self.written.data_len(bytes);
+        if data_len > 0 {
+            self.ahead.written.wrote(data_len);
+        }
     }
 
     /// Returns what knows since when something comes in that must come whole.
@@ -73,7 +82,7 @@ impl AsyncRead for Settling {
         this.begun.note(&this.merging);
         let data_len = this.merging.take_data_len();
         if data_len > 0 {
-            this.read_ahead.came(data_len);
+            this.ahead.read.came(data_len);
         }
         Poll::Ready(Ok(()))
     }
@@ -81,7 +90,10 @@ impl AsyncRead for Settling {
 
 impl AsyncWrite for Settling {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().duplex).poll_write(cx, buf)
+        let this = self.get_mut();
+        let len = ready!(Pin::new(&mut this.duplex).poll_write(cx, buf))?;
+        this.note_written(&buf[..len]);
+        Poll::Ready(Ok(len))
     }
 
     fn poll_write_vectored(
@@ -89,7 +101,15 @@ impl AsyncWrite for Settling {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().duplex).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let len = ready!(Pin::new(&mut this.duplex).poll_write_vectored(cx, bufs))?;
+        let mut left = len;
+        for buf in bufs {
+            let written = left.min(buf.len());
+            this.note_written(&buf[..written]);
+            left -= written;
+        }
+        Poll::Ready(Ok(len))
     }
 
     fn is_write_vectored(&self) -> bool {

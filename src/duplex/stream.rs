@@ -10,7 +10,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Carries, Duplex, Patience, Reader};
+use super::{Carries, Duplex, Patience, Reader, Writer};
 
 /// What a request that becomes a byte stream takes with it. On HTTP/1.1 its connection has all of it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct StreamTerms {
     pub held: Arc<dyn Held>,
     /// Notes what it takes of what its connection has read ahead.
     pub reader: Arc<Reader>,
+    /// Notes what its connection takes of it before that is written.
+    pub writer: Arc<Writer>,
 }
 
 /// Whatever is told by its drop.
@@ -38,13 +40,15 @@ struct UpgradedStream {
     #[expect(dead_code, reason = "held for its drop")]
     held: Arc<dyn Held>,
     reader: Arc<Reader>,
+    writer: Arc<Writer>,
 }
 
 impl Duplex {
     /// Makes a byte stream of a stream of an HTTP/2 connection.
     pub fn of_stream(upgraded: Upgraded, terms: StreamTerms) -> Self {
-        let StreamTerms { patience, held, reader } = terms;
-        let stream: Box<dyn Carries> = Box::new(UpgradedStream { io: TokioIo::new(upgraded), held, reader });
+        let StreamTerms { patience, held, reader, writer } = terms;
+        let io = TokioIo::new(upgraded);
+        let stream: Box<dyn Carries> = Box::new(UpgradedStream { io, held, reader, writer });
         Self::from(stream).with_patience(Some(patience))
     }
 }
@@ -61,7 +65,13 @@ impl AsyncRead for UpgradedStream {
 
 impl AsyncWrite for UpgradedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, &buf[..buf.len().min(WRITE_LEN_MAX)])
+        let this = self.get_mut();
+        let len = buf.len().min(WRITE_LEN_MAX);
+        this.writer.took(len);
+        let polled = Pin::new(&mut this.io).poll_write(cx, &buf[..len]);
+        let taken = if let Poll::Ready(Ok(taken)) = polled { taken } else { 0 };
+        this.writer.kept(len - taken);
+        polled
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -25,7 +25,7 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
 use crate::address::{RemoteAddress, TrustedProxy};
-use crate::budget::{Budget, Charge};
+use crate::budget::Budget;
 use crate::client_body::ClientBody;
 use crate::limited::Limit;
 use crate::limits::Limits;
@@ -169,7 +169,7 @@ impl Forward {
                         drop((upstream, tunnel));
                     });
                 }
-                respond(answer, under_way, self.budget.charge(), expires_at)
+                respond(answer, under_way, self.budget.clone(), expires_at)
             }
             Err(ForwardError::TooLarge(rest)) => {
                 let response = self.refuse_large(client.peer);
@@ -212,14 +212,14 @@ impl Forward {
     }
 }
 
-fn respond(answer: Forwarded, under_way: UnderWay, charge: Charge, expires_at: Option<Instant>) -> Response {
+fn respond(answer: Forwarded, under_way: UnderWay, budget: Budget, expires_at: Option<Instant>) -> Response {
     let (mut head, body) = answer.response.into_parts();
     onward::for_client(&mut head);
     if answer.refused_body {
         // What the client sends now would be read as the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let mut response = Response::new(Body::from(Streamed::new(body, under_way, charge, expires_at)));
+    let mut response = Response::new(Body::from(Streamed::new(body, under_way, budget, expires_at)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     // With its reason phrase.

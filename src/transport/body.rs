@@ -206,7 +206,6 @@ impl http_body::Body for Body {
             Kind::Stream(stream) => ready!(stream.poll_piece(cx)),
             Kind::Streamed(body) => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                let frame = frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from)));
                 return Poll::Ready(frame.map(|frame| frame.map_err(Broke::from)));
             }
             Kind::Foreign(body) => {

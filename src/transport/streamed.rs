@@ -6,13 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::budget::Charge;
-use crate::duplex::Patience;
+use crate::budget::Budget;
+use crate::duplex::{Patience, Piece};
 use crate::meter::{Broken, Meter};
 use crate::upstream::{AnswerBody, AnswerError, InUse, Pass};
 
@@ -21,8 +20,8 @@ use crate::upstream::{AnswerBody, AnswerError, InUse, Pass};
 pub struct Streamed {
     body: AnswerBody,
     under_way: UnderWay,
-    /// Counts the piece that is being written: the next is taken only once there is room for it.
-    charge: Charge,
+    /// Counts its pieces until they are written.
+    budget: Budget,
     /// When its client may receive no more.
     expiry: Option<Pin<Box<Sleep>>>,
     /// Whether the end of the body, complete or broken, was reported to the connection.
@@ -68,22 +67,22 @@ impl fmt::Debug for UnderWay {
 
 impl Streamed {
     /// Creates the response to a forwarded request. If it may go on without end, it breaks at `expires_at`.
-    pub fn new(body: AnswerBody, under_way: UnderWay, charge: Charge, expires_at: Option<Instant>) -> Self {
+    pub fn new(body: AnswerBody, under_way: UnderWay, budget: Budget, expires_at: Option<Instant>) -> Self {
         // One of a known length ends by itself, and was permitted when it was asked for.
         let expires_at = expires_at.filter(|_| body.size_hint().exact().is_none());
         let expiry = expires_at.map(|at| Box::pin(sleep_until(at)));
-        Self { body, under_way, charge, expiry, told: false }
+        Self { body, under_way, budget, expiry, told: false }
     }
 }
 
 impl Body for Streamed {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
         if let Some(expiry) = &mut self.expiry
             && expiry.as_mut().poll(cx).is_ready()
         {
@@ -93,14 +92,14 @@ impl Body for Streamed {
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.told |= !matches!(frame, Some(Ok(_)));
-        self.charge.set(frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, piece_len));
         match &frame {
             Some(Err(AnswerError::Broken(_))) => self.under_way.broke(Broken::UpstreamClosed),
             Some(Err(AnswerError::Stalled(_))) => self.under_way.broke(Broken::Stalled),
             // It is told above.
             Some(Err(AnswerError::Expired) | Ok(_)) | None => {}
         }
-        Poll::Ready(frame)
+        let counted = |bytes| Piece::charged(bytes, self.budget.charge());
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -110,11 +109,6 @@ impl Body for Streamed {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Returns the length of a piece of a body.
-fn piece_len(frame: &Frame<Bytes>) -> usize {
-    frame.data_ref().map_or(0, Bytes::len)
 }
 
 impl Drop for Streamed {

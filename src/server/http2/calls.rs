@@ -15,7 +15,7 @@ use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
-use crate::duplex::{Patience, RawHeaders, ReadAhead, Unflushed, give_to_hyper};
+use crate::duplex::{Ahead, Patience, RawHeaders, Unflushed, give_to_hyper};
 use crate::limited::Limited;
 use crate::server::caller::{Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
@@ -28,7 +28,7 @@ pub(super) struct Calls<M> {
     info: ConnectInfo,
     starts: Starts,
     unflushed: Unflushed,
-    read_ahead: ReadAhead,
+    ahead: Ahead,
     limits: ConnectionLimits,
     limited: Limited,
 }
@@ -39,11 +39,11 @@ impl<M> Calls<M> {
         info: ConnectInfo,
         starts: Starts,
         unflushed: Unflushed,
-        read_ahead: ReadAhead,
+        ahead: Ahead,
         limits: ConnectionLimits,
         limited: Limited,
     ) -> Self {
-        Self { make, info, starts, unflushed, read_ahead, limits, limited }
+        Self { make, info, starts, unflushed, ahead, limits, limited }
     }
 }
 
@@ -59,14 +59,14 @@ where
     fn call(&self, request: http::Request<Incoming>) -> Calling<S> {
         // Its own: the requests of a connection may be of different routes.
         let patience = Patience::new(STALL_TIMEOUT);
-        let progress = Progress::new(patience.clone(), self.starts.behind());
+        let progress = Progress::new(patience.clone(), self.starts.behind(), self.ahead.written.clone());
         self.starts.expect(Arc::clone(&progress));
         let mut request = request.map(ClientBody::from);
         if !request.body().is_end_stream() {
-            let mark = Mark::new(Unasked::of(request.headers()), Some(self.read_ahead.reader()));
+            let mark = Mark::new(Unasked::of(request.headers()), Some(self.ahead.read.reader()));
             request = request.map(|body| body.marked(Arc::new(mark)));
         }
-        let terms = || Progress::terms(&progress, self.read_ahead.reader());
+        let terms = || Progress::terms(&progress, &self.ahead);
         let (request, asked) = message::read(request, terms);
         if self.starts.count() >= self.limits.connection_requests {
             self.starts.note_last();

@@ -27,7 +27,7 @@ use super::connect_info::ConnectInfo;
 use super::connection_limits::{ConnectionLimits, Exceeded};
 use super::ending::EndingStage;
 use crate::budget::Charge;
-use crate::duplex::{Begun, Duplex, ReadAhead, Settling, Unflushed};
+use crate::duplex::{Ahead, Begun, Duplex, Settling, Unflushed};
 use crate::limited::{Limit, Limited};
 
 /// Serves HTTP/2 over one connection, until it ends.
@@ -59,8 +59,8 @@ where
     M: Fn(ConnectInfo) -> S,
     S: Serve,
 {
-    /// Creates the protocol of a connection. `make` makes a service for each of its requests, `charge` counts what is read
-    /// ahead of them.
+    /// Creates the protocol of a connection. `make` makes a service for each of its requests, `charge` counts what is taken
+    /// ahead.
     pub(super) fn new(
         make: Arc<M>,
         info: ConnectInfo,
@@ -71,10 +71,10 @@ where
         charge: Charge,
     ) -> Self {
         let (starts, unflushed) = (Starts::default(), Unflushed::default());
-        let read_ahead = ReadAhead::new(charge, WINDOW_LEN as usize);
-        let io = Settling::new(duplex, unflushed.clone(), read_ahead.clone());
+        let ahead = Ahead::new(charge, WINDOW_LEN as usize);
+        let io = Settling::new(duplex, unflushed.clone(), ahead.clone());
         let begun = io.begun();
-        let calls = Calls::new(make, info, starts.clone(), unflushed, read_ahead, limits, limited);
+        let calls = Calls::new(make, info, starts.clone(), unflushed, ahead, limits, limited);
         let builder = builder(starts.clone(), limits.header_max);
         let connection = Box::new(builder.serve_connection(TokioIo::new(io), calls));
         let streams = Streams::new(starts);

@@ -13,7 +13,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::duplex::{Patience, Reader, StreamTerms};
+use crate::duplex::{Ahead, Patience, StreamTerms, Writer, WrittenAhead};
 
 /// How a client takes one response.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Progress {
     /// How long it may take nothing.
     patience: Patience,
     behind: Behind,
+    /// Told what hyper takes of the response to write it.
+    written_ahead: WrittenAhead,
     state: Mutex<State>,
 }
 
@@ -50,6 +52,8 @@ struct State {
     left_since: Option<Instant>,
     /// Woken once everything is taken, or the byte stream is left.
     waker: Option<Waker>,
+    /// What the byte stream writes counts until hyper is done with it, too.
+    writer: Option<Arc<Writer>>,
 }
 
 /// What the owner of a byte stream holds.
@@ -64,8 +68,8 @@ impl Drop for Held {
 
 impl Progress {
     /// Creates it; `behind` counts it while there is something to take.
-    pub(super) fn new(patience: Patience, behind: Behind) -> Arc<Self> {
-        Arc::new(Self { patience, behind, state: Mutex::default() })
+    pub(super) fn new(patience: Patience, behind: Behind, written_ahead: WrittenAhead) -> Arc<Self> {
+        Arc::new(Self { patience, behind, written_ahead, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,9 +99,11 @@ impl Progress {
     }
 
     /// Returns the terms of the byte stream that the request may become.
-    pub(super) fn terms(progress: &Arc<Self>, reader: Reader) -> StreamTerms {
+    pub(super) fn terms(progress: &Arc<Self>, ahead: &Ahead) -> StreamTerms {
+        let (reader, writer) = (Arc::new(ahead.read.reader()), Arc::new(ahead.written.writer()));
+        progress.state().writer = Some(Arc::clone(&writer));
         let held = Arc::new(Held(Arc::clone(progress)));
-        StreamTerms { patience: progress.patience.clone(), held, reader: Arc::new(reader) }
+        StreamTerms { patience: progress.patience.clone(), held, reader, writer }
     }
 
     /// Notes that the request has become a byte stream.
@@ -270,6 +276,7 @@ impl<D: Buf> Buf for WatchedPiece<D> {
 
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
+        self.progress.iter().for_each(|progress| progress.written_ahead.took_of_body(count));
         if self.data.has_remaining() {
             self.progress.iter().for_each(|progress| progress.advanced());
         } else if let Some(progress) = self.progress.take() {

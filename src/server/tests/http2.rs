@@ -6,6 +6,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 
+mod ahead;
 mod bounds;
 mod frames;
 mod goaway;
@@ -309,4 +310,16 @@ pub(super) fn get(path: &str) -> http::Request<Full<Bytes>> {
 
 async fn text(answer: Response<hyper::body::Incoming>) -> String {
     String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// Waits until this many bytes are counted of all buffers.
+async fn counts(server: &Running, bytes: usize) {
+    let line = format!("polliwog_buffers_bytes {bytes}\n");
+    let counted = async {
+        while !server.metrics.render().contains(&line) {
+            // The interval between two looks: no event shows that a frame was read.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, counted).await.is_ok(), "not {bytes}: {}", server.metrics.render());
 }

@@ -99,18 +99,6 @@ async fn a_client_is_told_that_a_connection_has_had_enough_requests_or_time() {
     }
 }
 
-/// Waits until this many bytes are counted of all buffers.
-async fn counts(server: &Running, bytes: usize) {
-    let line = format!("polliwog_buffers_bytes {bytes}\n");
-    let counted = async {
-        while !server.metrics.render().contains(&line) {
-            // The interval between two looks: no event shows that a frame was read.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(timeout(PATIENCE, counted).await.is_ok(), "not {bytes}: {}", server.metrics.render());
-}
-
 #[tokio::test]
 async fn what_is_read_ahead_of_a_request_counts_until_it_takes_it_or_is_over() {
     let go = Arc::new(Notify::new());

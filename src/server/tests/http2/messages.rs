@@ -123,7 +123,7 @@ async fn a_byte_stream_that_is_dropped_ends_at_its_client() {
 }
 
 /// Returns the acceptance of a handshake with this key.
-fn accepted(key: &http::HeaderValue) -> Response<Full<Bytes>> {
+pub(super) fn accepted(key: &http::HeaderValue) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());

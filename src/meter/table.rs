@@ -193,7 +193,7 @@ metrics! {
             "Failed attempts to connect to an address of an upstream",
             "The backend or the network in between is down. The log has the cause.";
         addresses: Family<Gauge> = "polliwog_upstream_addresses" in Count by ["upstream", "state"],
-            "Addresses of an upstream: `up`, `out` after failures, and `draining` after their name lost them",
+            "Addresses of an upstream: `up`, `out` after failures, and `draining` after their name lost them, or once they said that they stop (kind `mux`)",
             "`out`: some of the backend's addresses are down or fail their checks. They are probed in the background, at growing intervals.";
         checks: Family<Counter> = "polliwog_upstream_checks" in Count by ["upstream", "outcome"],
             "Checks of an upstream's addresses, `passed` and `failed`; none without `check`",

@@ -63,8 +63,24 @@ impl Pebble {
 
     /// Starts it, also again: then it has forgotten everything, its own authority included.
     pub(super) fn run(&mut self) {
+        self.child = Some(self.spawn());
+        // It makes keys of RSA first, which takes seconds on a busy machine.
+        let is_there = is_so_within(PATIENCE, || {
+            // A connection of another test may have got its port meanwhile, for a moment.
+            if self.log().contains("address already in use") {
+                self.kill();
+                self.child = Some(self.spawn());
+            }
+            TcpStream::connect(self.addr).is_ok() && TcpStream::connect(self.management).is_ok()
+        });
+        let is_there =
+            is_there && self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none());
+        assert!(is_there, "{}", self.log());
+    }
+
+    fn spawn(&self) -> Child {
         let log = File::create(self.folder.join("log")).unwrap();
-        let mut child = Command::new("pebble")
+        Command::new("pebble")
             .args(["-strict", "-dnsserver", &self.dns.to_string(), "-config"])
             .arg(self.folder.join("config.json"))
             .env("PEBBLE_VA_NOSLEEP", "1")
@@ -73,14 +89,7 @@ impl Pebble {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("Debian's package pebble is installed");
-        // It makes keys of RSA first, which takes seconds on a busy machine.
-        let is_there = is_so_within(PATIENCE, || {
-            TcpStream::connect(self.addr).is_ok() && TcpStream::connect(self.management).is_ok()
-        });
-        let is_there = is_there && child.try_wait().unwrap().is_none();
-        self.child = Some(child);
-        assert!(is_there, "{}", self.log());
+            .expect("Debian's package pebble is installed")
     }
 
     /// Kills it.

@@ -70,7 +70,9 @@ fn a_polling_client_far_away_gets_everything_once_and_in_order() {
         }
     }
     peer.close();
-    assert_eq!(poller.poll(), "1");
+    // One of the two is first: a poll that comes after the end gets a noop before it, as from the reference server.
+    let last = poller.poll();
+    assert!(["1", "6\u{1e}1"].contains(&last.as_str()), "{last}");
     assert_ended(&world, "upstream_closed");
 }
 

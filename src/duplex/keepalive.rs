@@ -18,9 +18,11 @@ pub fn set_keepalive<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
 
 /// Longer than the usual heartbeats, which make probes unnecessary; shorter than the timeout of most firewalls.
 const IDLE: Duration = Duration::from_mins(1);
-/// A host that has vanished is detected within two minutes.
-const INTERVAL: Duration = Duration::from_secs(15);
-const PROBES: u32 = 4;
+/// A host that has vanished is detected within two minutes, by many probes: those of connections that began together are sent
+/// together, in each round again, and the queue of a loopback or of a container's network drops what is beyond a thousand packets. Of
+/// 20,000 connections that began within 8 s, four probes lost some that were alive.
+const INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 12;
 
 #[cfg(test)]
 mod tests {

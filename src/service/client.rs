@@ -1,5 +1,6 @@
 //! The client of a connection, and what belongs to the connection.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -21,8 +22,8 @@ pub struct Connection {
     pub pinned: Pinned,
     /// Shows the header of the current request.
     pub raw_headers: RawHeaders,
-    /// How long the header of a request was that came by another node.
-    pub head_len: Option<usize>,
+    /// How long the header of a request was that came by another node. In four bytes, as this is kept for each connection.
+    pub head_len: Option<NonZeroU32>,
     /// How its requests come here.
     pub hop: Hop,
 }
@@ -37,6 +38,11 @@ impl Connection {
     ) -> Self {
         let (pinned, hop) = (Pinned::default(), Hop::Direct);
         Self { client, listener, patience, pinned, raw_headers, head_len: None, hop }
+    }
+
+    /// Returns how long the header of a request was that came by another node.
+    pub(super) fn head_len_elsewhere(&self) -> Option<usize> {
+        usize::try_from(self.head_len?.get()).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -156,7 +157,7 @@ impl Nodes {
     ) {
         // No session begins here, and a backend was told at the begin.
         connection.client = Client { peer: remote(ask.client), secure: ask.known.secure, subject: None };
-        connection.head_len = usize::try_from(ask.known.head_len).ok();
+        connection.head_len = NonZeroU32::new(ask.known.head_len);
         let (serving, upgrade) = match self.serve_read(&ask, &mut body, connection) {
             Some(serving) => (serving, None),
             None => self.serve(node, *ask, body, connection),

@@ -141,7 +141,7 @@ pub(super) fn count_head(meter: &Meter, op: Op, len: usize) {
 
 /// Returns the length of a request's header: as it came, if that is certain.
 pub(super) fn head_len(head: &Parts, connection: &Connection) -> usize {
-    let len = connection.head_len.or_else(|| connection.raw_headers.request_len());
+    let len = connection.head_len_elsewhere().or_else(|| connection.raw_headers.request_len());
     len.unwrap_or_else(|| of_request(head))
 }
 

@@ -46,7 +46,7 @@ impl Gateway {
         let act = self.dialect.judge_number(number, &Place::Here(entry.known()))?;
         let origin = self.cors.ask(headers);
         let mut take = |op| -> InBody {
-            count_head(&self.route.meter, op, connection.head_len.unwrap_or_default());
+            count_head(&self.route.meter, op, connection.head_len_elsewhere().unwrap_or_default());
             std::mem::take(body).into()
         };
         let bridge = Arc::clone(bridge);

@@ -25,6 +25,8 @@ struct Account {
     has_eased: AtomicBool,
     /// Whether the waker was woken since the last [`Budget::poll_due`].
     is_called: AtomicBool,
+    /// Whether a task is there that ends sessions once all is used, and found some the last time.
+    has_relief: AtomicBool,
     waker: Mutex<Waker>,
 }
 
@@ -49,6 +51,7 @@ impl Budget {
             is_tight: AtomicBool::new(false),
             has_eased: AtomicBool::new(false),
             is_called: AtomicBool::new(false),
+            has_relief: AtomicBool::new(false),
             waker: Mutex::new(Waker::noop().clone()),
         }))
     }
@@ -84,6 +87,17 @@ impl Budget {
     /// Returns whether all of it is used, and sessions are about to end.
     pub fn is_used_up(&self) -> bool {
         self.is_tight() && self.0.is_over()
+    }
+
+    /// Returns whether all of it is used, and some of it is about to be freed: who reads nothing until then waits for the end
+    /// of sessions that are being looked for, not for a client.
+    pub fn awaits_relief(&self) -> bool {
+        self.is_used_up() && self.0.has_relief.load(SeqCst)
+    }
+
+    /// Notes whether there is somebody who ends sessions once all is used, and whether that helps.
+    pub fn set_relief(&self, has_relief: bool) {
+        self.0.has_relief.store(has_relief, SeqCst);
     }
 
     /// Returns whether sessions are held back.

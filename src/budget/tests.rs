@@ -246,3 +246,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn relief_is_awaited_only_where_all_is_used_and_somebody_gives_it() {
+    let watched = Watched::new();
+    let mut holding = watched.holding(1000);
+    assert!(!watched.budget.awaits_relief());
+    watched.budget.set_relief(true);
+    assert!(watched.budget.awaits_relief());
+    // Who awaits it can be sure that somebody was called.
+    assert_eq!((watched.calls(), watched.due()), (1, Some(Due::Ends)));
+    holding.leave();
+    assert!(!watched.budget.awaits_relief());
+    let mut other = watched.holding(1000);
+    assert!(watched.budget.awaits_relief());
+    other.set(0);
+    assert!(!watched.budget.awaits_relief());
+}

@@ -91,8 +91,8 @@ impl<'t> Pump<'t> {
         let mut turns = 0;
         while self.turn(cx)? {
             turns += 1;
-            // The connection is read on, but frame by frame: the task that ends sessions comes first.
-            if turns == TURNS_MAX || self.trunk.is_short_of_memory() {
+            // If nobody can be ended, the connection is read on, but frame by frame.
+            if turns == TURNS_MAX || self.trunk.budget().is_used_up() {
                 // Other tasks need this thread too.
                 cx.waker().wake_by_ref();
                 break;
@@ -130,6 +130,10 @@ impl<'t> Pump<'t> {
         if self.trunk.is_choked() {
             return Ok(false);
         }
+        // For as long as it takes to choose who ends, a matter of milliseconds. As if something had moved: the next turn asks again.
+        if self.trunk.budget().awaits_relief() {
+            return Ok(true);
+        }
         for read in 0..FRAMES_MAX {
             let message = match self.socket.poll_next(cx) {
                 Poll::Pending => return Ok(read > 0),
@@ -154,7 +158,7 @@ impl<'t> Pump<'t> {
             self.heard = true;
             let frame = self.profile.decode(message).map_err(|error| Stop::Violation(error.0))?;
             self.trunk.handle(self.connection, frame).map_err(|violation| Stop::Violation(violation.0))?;
-            if self.trunk.is_short_of_memory() {
+            if self.trunk.budget().is_used_up() {
                 break;
             }
         }

@@ -81,9 +81,9 @@ impl Trunk {
         }
     }
 
-    /// Returns whether memory is used up, so that sessions are to end before much more is read.
-    pub(super) fn is_short_of_memory(&self) -> bool {
-        self.budget.is_used_up()
+    /// Returns the budget that is charged.
+    pub(super) const fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Asks the backend to accept a client; `None` if new sessions begin elsewhere, no connection will follow, or all session

@@ -1,6 +1,10 @@
 //! The shared side of a connection: the order of its frames, and what one side may demand of the other.
 
-use std::task::{Context, Poll, Waker};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,14 +14,17 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{Ended, Pump, Trunk};
 use crate::budget::Budget;
-use crate::duplex::{Buffers, Duplex, WebSocket};
+use crate::duplex::{Buffers, Duplex, WebSocket, text_frame};
 use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Profile, Side};
 use crate::packet::{Closing, Message};
 
 /// Returns a backend's side that a proxy has greeted.
 fn greeted() -> (Trunk, super::shared::Connection) {
-    let trunk =
-        Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() }, Budget::default());
+    greeted_with(Budget::default())
+}
+
+fn greeted_with(budget: Budget) -> (Trunk, super::shared::Connection) {
+    let trunk = Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() }, budget);
     let theirs = Hello { epoch: "epoch".to_owned(), credit: 1000, resume_ms: 1000, ..Hello::default() };
     let connection = trunk.greet(theirs);
     assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Hello(_))));
@@ -112,4 +119,50 @@ fn a_drain_waits_until_it_is_written() {
     assert!(trunk.is_idle() && !trunk.is_settled());
     assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Drain(30))));
     assert!(trunk.is_settled());
+}
+
+#[tokio::test]
+async fn nothing_is_read_while_those_are_looked_for_whose_end_frees_memory() {
+    let budget = Budget::new(Some(1000));
+    let mut charge = budget.charge();
+    charge.set(1000);
+    budget.set_relief(true);
+    let (trunk, connection) = greeted_with(budget.clone());
+    let (ours, theirs) = duplex(1000);
+    let mut theirs = web_socket(theirs, Role::Client);
+    let open = Open { path: "/".into(), ..Open::default() };
+    let Message::Text(open) = Profile::Json.encode(&Frame::Open(id(1), Box::new(open))) else {
+        panic!("JSON is text")
+    };
+    poll_fn(|cx| theirs.poll_ready(cx)).await.unwrap();
+    theirs.start_send(&text_frame(open.into_bytes())).unwrap();
+    poll_fn(|cx| theirs.poll_flush(cx)).await.unwrap();
+
+    let mut pump = Pump::new(&trunk, connection, web_socket(ours, Role::Server), Profile::Json);
+    let woken = Arc::<Woken>::default();
+    let mut polls = 0;
+    let mut poll = |pump: &mut Pump<'_>| {
+        polls += 1;
+        let waker = Waker::from(Arc::clone(&woken));
+        let polled = pin!(pump.run()).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending);
+        // It waits for nobody but that task.
+        assert_eq!(woken.0.load(Ordering::Relaxed), polls);
+    };
+    poll(&mut pump);
+    poll(&mut pump);
+    assert!(trunk.next_arrival().is_none());
+    // Nobody's end would help: it is read on, slowly.
+    budget.set_relief(false);
+    poll(&mut pump);
+    assert!(trunk.next_arrival().is_some());
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }

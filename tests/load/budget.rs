@@ -308,9 +308,8 @@ const LEN: u32 = 4_000;
 const MEMORY_MAX: u32 = 32_000_000;
 /// What each session may still hold that has ended: a message, and what its WebSocket takes before it writes.
 const LEAVING_MAX: u32 = LEN + 64 + (4 << 10);
-/// What may be read at the moment when all is used: by each thread 16 KiB, and of shared connections frame by frame, until the
-/// sessions that end are found and have ended. On a busy machine 2.1 MB came in this time.
-const READ_MAX: u32 = 4_000_000;
+/// What may be read at the moment when all is used: by each thread 16 KiB, and of each shared connection a frame.
+const READ_MAX: u32 = 300_000;
 /// How many of the clients that read are compared with those of a proxy that nobody floods, for how long, and how often each of
 /// them sends a message.
 const COMPARED: u32 = 200;

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -130,9 +130,10 @@ struct Shard {
 
 impl Shard {
     async fn open(site: &Site, first: usize, count: usize) -> anyhow::Result<Self> {
-        let address = site.ports.reserve()?;
-        let settings =
-            settings::polliwog(address, site.ports.reserve()?, site.backend.address(), BackSide::Mux, "");
+        // An address of its own: the clients of all shards together use each port of the usual one.
+        let ip = Ipv4Addr::from_bits(SHARDS.to_bits() + u32::try_from(first / SHARD)?);
+        let (address, admin) = (site.ports.reserve_at(ip)?, site.ports.reserve_at(ip)?);
+        let settings = settings::polliwog(address, admin, site.backend.address(), BackSide::Mux, "");
         let file = site.folder.write(&format!("{first}.toml"), &settings)?;
         let binary = std::env::var_os("POLLIWOG_BIN").context("POLLIWOG_BIN names no proxy")?;
         let mut front = Process::spawn(Core::Any, &binary, &["run".into(), "--config".into(), file.into()])?;
@@ -182,6 +183,8 @@ fn meminfo(name: &str) -> anyhow::Result<u64> {
 
 /// How many sessions a process has descriptors for: 20,000 here.
 const SHARD: usize = 19_600;
+/// The first shard's address.
+const SHARDS: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 /// What is left to the machine.
 const SPARE: u64 = 1 << 30;
 const TICKS: usize = 20;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -196,9 +196,14 @@ impl Ports {
     /// Reserves another address. Its port is bound here without listening, so the system gives it to nobody who asks for
     /// any port; a server that names it may listen there, since servers allow that (`SO_REUSEADDR`).
     pub(crate) fn reserve(&self) -> anyhow::Result<SocketAddr> {
+        self.reserve_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Reserves another port of this address of the machine.
+    pub(crate) fn reserve_at(&self, ip: Ipv4Addr) -> anyhow::Result<SocketAddr> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
-        socket.bind(([127, 0, 0, 1], 0).into())?;
+        socket.bind((ip, 0).into())?;
         let address = socket.local_addr()?;
         self.0.borrow_mut().push(socket);
         Ok(address)

@@ -11,7 +11,7 @@ use super::driver::Driver;
 use super::entry::Entry;
 use super::handle::Bridge;
 use super::registry::Registry;
-use crate::budget::{Budget, Charge, Due, Holder, choose};
+use crate::budget::{Charge, Due, Holder, choose};
 use crate::limited::{Limit, Limited};
 
 impl Driver {
@@ -84,7 +84,7 @@ impl Bridge {
 impl Registry {
     /// Takes care of the budget for as long as the process runs.
     pub async fn run_relief(self, limited: Limited) {
-        let relief = Relief::begin(self.budget().clone());
+        let mut relief = self.budget().relieve();
         loop {
             match poll_fn(|cx| self.budget().poll_due(cx)).await {
                 Due::Ends => {
@@ -94,9 +94,9 @@ impl Registry {
                     }
                     if ended == 0 {
                         // What takes the memory belongs to no session.
-                        relief.0.set_relief(false);
+                        drop(relief);
                         sleep(PAUSE).await;
-                        relief.0.set_relief(true);
+                        relief = self.budget().relieve();
                     }
                 }
                 Due::Wakes => self.wake_held_back().await,
@@ -133,22 +133,6 @@ impl Registry {
             }
             bridge.wake_if_held_back();
         }
-    }
-}
-
-/// Shared connections wait for the end of sessions for as long as it lives.
-struct Relief(Budget);
-
-impl Relief {
-    fn begin(budget: Budget) -> Self {
-        budget.set_relief(true);
-        Self(budget)
-    }
-}
-
-impl Drop for Relief {
-    fn drop(&mut self) {
-        self.0.set_relief(false);
     }
 }
 

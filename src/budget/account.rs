@@ -30,6 +30,16 @@ struct Account {
     waker: Mutex<Waker>,
 }
 
+/// Others wait for the end of sessions as long as it lives.
+#[derive(Debug)]
+pub struct Relief(Budget);
+
+impl Drop for Relief {
+    fn drop(&mut self) {
+        self.0.0.has_relief.store(false, SeqCst);
+    }
+}
+
 /// What is to be done for a budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Due {
@@ -95,9 +105,11 @@ impl Budget {
         self.is_used_up() && self.0.has_relief.load(SeqCst)
     }
 
-    /// Notes whether there is somebody who ends sessions once all is used, and whether that helps.
-    pub fn set_relief(&self, has_relief: bool) {
-        self.0.has_relief.store(has_relief, SeqCst);
+    /// Notes that there is somebody who ends sessions once all is used, and that it helps, until the returned value is dropped.
+    /// There is one at a time.
+    pub fn relieve(&self) -> Relief {
+        self.0.has_relief.store(true, SeqCst);
+        Relief(self.clone())
     }
 
     /// Returns whether sessions are held back.

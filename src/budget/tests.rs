@@ -252,7 +252,7 @@ fn relief_is_awaited_only_where_all_is_used_and_somebody_gives_it() {
     let watched = Watched::new();
     let mut holding = watched.holding(1000);
     assert!(!watched.budget.awaits_relief());
-    watched.budget.set_relief(true);
+    let relief = watched.budget.relieve();
     assert!(watched.budget.awaits_relief());
     // Who awaits it can be sure that somebody was called.
     assert_eq!((watched.calls(), watched.due()), (1, Some(Due::Ends)));
@@ -261,5 +261,8 @@ fn relief_is_awaited_only_where_all_is_used_and_somebody_gives_it() {
     let mut other = watched.holding(1000);
     assert!(watched.budget.awaits_relief());
     other.set(0);
+    assert!(!watched.budget.awaits_relief());
+    other.set(1000);
+    drop(relief);
     assert!(!watched.budget.awaits_relief());
 }

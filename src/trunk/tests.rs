@@ -126,7 +126,7 @@ async fn nothing_is_read_while_those_are_looked_for_whose_end_frees_memory() {
     let budget = Budget::new(Some(1000));
     let mut charge = budget.charge();
     charge.set(1000);
-    budget.set_relief(true);
+    let relief = budget.relieve();
     let (trunk, connection) = greeted_with(budget.clone());
     let (ours, theirs) = duplex(1000);
     let mut theirs = web_socket(theirs, Role::Client);
@@ -153,7 +153,7 @@ async fn nothing_is_read_while_those_are_looked_for_whose_end_frees_memory() {
     poll(&mut pump);
     assert!(trunk.next_arrival().is_none());
     // Nobody's end would help: it is read on, slowly.
-    budget.set_relief(false);
+    drop(relief);
     poll(&mut pump);
     assert!(trunk.next_arrival().is_some());
 }

@@ -38,6 +38,9 @@ impl Driver {
             }
             Event::Adopt => {
                 self.socket = self.probe.take();
+                if let Some(socket) = &mut self.socket {
+                    socket.set_message_max(self.info.max_payload);
+                }
                 // The answer to the probe may still need a flush there.
                 self.socket_state = Pipe::Dirty;
                 self.info.meter.upgrade(UpgradeOutcome::Done);

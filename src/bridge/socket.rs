@@ -27,6 +27,9 @@ pub trait ClientSocket: Send {
     /// Polls for the next packet, or the reason why none will follow.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
+    /// Sets the length of the largest message, from the next one on. A candidate for an upgrade may only send short ones.
+    fn set_message_max(&mut self, _len_max: usize) {}
+
     /// Returns how many bytes wait in buffers of its own.
     fn held(&self) -> usize;
 

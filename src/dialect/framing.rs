@@ -211,12 +211,20 @@ impl Default for PollBody {
 }
 
 /// The content of a WebSocket frame.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Read {
     /// One packet, as in most dialects.
     One(Packet),
-    /// Any number of packets.
-    Many(Vec<Packet>),
+    /// Any number of packets, decoded one by one.
+    Many(Packets),
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(packet) => f.debug_tuple("One").field(packet).finish(),
+            Self::Many(_) => f.write_str("Many"),
+        }
+    }
 }
 
 /// The beginning of a stream.

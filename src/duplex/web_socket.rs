@@ -105,6 +105,11 @@ impl Duplex {
 }
 
 impl WebSocket {
+    /// Sets the length of the largest message; it does not fall.
+    pub const fn set_message_max(&mut self, len_max: usize) {
+        self.reader.set_message_max(len_max);
+    }
+
     /// Inflates and compresses messages, as both sides have agreed.
     #[must_use]
     pub fn compressed(mut self, deflate: Deflate, savings: Option<Box<dyn Savings>>) -> Self {

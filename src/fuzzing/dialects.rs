@@ -143,19 +143,17 @@ fn exercise(framing: &dyn Framing, headers: &HeaderMap, body: &Bytes) {
     let frames = [
         framing.decode_text(Text::lossy(body.clone())),
         framing.decode_binary(body.clone()),
-        Ok(Read::Many(vec![
-            Packet::Message(Message::Binary(body.clone())),
-            Packet::Close(Some(Box::new(Closing {
-                code: None,
-                reason: Text::lossy(body.clone()),
-                by_packet: true,
-            }))),
-        ])),
+        Ok(Read::One(Packet::Message(Message::Binary(body.clone())))),
+        Ok(Read::One(Packet::Close(Some(Box::new(Closing {
+            code: None,
+            reason: Text::lossy(body.clone()),
+            by_packet: true,
+        }))))),
     ];
     for frame in frames.into_iter().flatten() {
         match frame {
             Read::One(packet) => packets.push(packet),
-            Read::Many(all) => packets.extend(all),
+            Read::Many(all) => packets.extend(all.flatten()),
         }
     }
     let last = packets.len() as u64;

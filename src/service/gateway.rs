@@ -149,14 +149,14 @@ impl Gateway {
                 })
             }
             Task::Upgrade(bridge, framing) => {
-                let max_payload = bridge.info().max_payload;
+                let len_max = bridge.info().max_payload.min(PROBE_LEN_MAX);
                 let moves = (connection.hop != Hop::Direct).then(|| Moves::of(&bridge));
                 let probe = move |socket| async move {
                     if let Err(socket) = bridge.probe(socket) {
                         turn_away(socket).await;
                     }
                 };
-                let mut response = self.take_socket(ask, &head, &framing, max_payload, probe);
+                let mut response = self.take_socket(ask, &head, &framing, len_max, probe);
                 if let Some(moves) = moves {
                     response.extensions_mut().insert(moves);
                 }
@@ -339,6 +339,10 @@ impl Gateway {
             .unwrap_or_else(|why| refuse(Refusal::BadWebSocket(why)))
     }
 }
+
+/// The longest message of a candidate for an upgrade, as long as it is one: any number of them may be refused, and what they
+/// send is the session's only then.
+const PROBE_LEN_MAX: usize = 4 << 10;
 
 /// Returns a request's path after its route's prefix, starting with the prefix's final slash.
 fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {

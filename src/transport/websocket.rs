@@ -1,7 +1,7 @@
 //! A client's WebSocket: packets in its frames.
 
-use std::collections::VecDeque;
 use std::fmt;
+use std::iter::Peekable;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +23,7 @@ use crate::frame::{self, Malformed};
 use crate::frame_header::header_len;
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Message, Packet};
+use crate::session::Packets;
 
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
@@ -39,7 +40,7 @@ pub async fn framed(
     if let Some(deflate) = deflate {
         socket = socket.compressed(deflate, Some(Box::new(Saved(meter.clone()))));
     }
-    let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
+    let (waiting, goodbye) = (None, Goodbye::Unsaid);
     Some(Box::new(FramedSocket { socket, framing, meter, waiting, violation: None, goodbye }))
 }
 
@@ -49,10 +50,19 @@ struct FramedSocket {
     framing: Arc<dyn Framing>,
     meter: Meter,
     /// Packets of a frame that were not taken yet: the next frame is read only after them.
-    waiting: VecDeque<Packet>,
+    waiting: Option<Waiting>,
     /// What the client has done wrong.
     violation: Option<Violation>,
     goodbye: Goodbye,
+}
+
+/// A frame of several packets.
+struct Waiting {
+    packets: Peekable<Packets>,
+    /// The length of the frame.
+    len: usize,
+    /// The payload of the packets that were taken.
+    payload: usize,
 }
 
 /// Counts what compression saves.
@@ -114,12 +124,25 @@ impl FramedSocket {
                 Some(Ok(packet))
             }
             Ok(Read::Many(packets)) => {
-                overhead(len, packets.iter().map(Packet::message_len).sum());
-                self.waiting = packets.into();
-                self.waiting.pop_front().map(Ok)
+                self.waiting = Some(Waiting { packets: packets.peekable(), len, payload: 0 });
+                self.next_waiting()
             }
             Err(Malformed) => end(End::ParseError, None),
         }
+    }
+
+    /// Takes the next packet of a frame that has several; with the last, its overhead is known.
+    fn next_waiting(&mut self) -> Option<Result<Packet, SocketEnd>> {
+        let waiting = self.waiting.as_mut()?;
+        let packet = waiting.packets.next();
+        waiting.payload += packet.iter().flatten().map(Packet::message_len).sum::<usize>();
+        let Waiting { len, payload, .. } = *waiting;
+        if waiting.packets.peek().is_none() {
+            self.waiting = None;
+            self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
+        }
+        let malformed = |Malformed| SocketEnd { end: End::ParseError, closing: None };
+        packet.map(|packet| packet.map_err(malformed))
     }
 }
 
@@ -167,8 +190,8 @@ impl ClientSocket for FramedSocket {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         loop {
-            if let Some(packet) = self.waiting.pop_front() {
-                return Poll::Ready(Ok(packet));
+            if let Some(packet) = self.next_waiting() {
+                return Poll::Ready(packet);
             }
             let incoming = ready!(self.socket.poll_next(cx));
             if let Some(read) = self.read(incoming) {
@@ -177,16 +200,20 @@ impl ClientSocket for FramedSocket {
         }
     }
 
+    fn set_message_max(&mut self, len_max: usize) {
+        self.socket.set_message_max(len_max);
+    }
+
     fn held(&self) -> usize {
-        self.socket.held() + self.waiting.iter().map(Packet::len).sum::<usize>()
+        self.socket.held() + self.waiting.as_ref().map_or(0, |waiting| waiting.len)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {
         loop {
             match &mut self.goodbye {
                 Goodbye::Unsaid => self.say_goodbye(end, closing),
-                Goodbye::Said | Goodbye::Failed(_) if !self.waiting.is_empty() => {
-                    if let Some(Packet::Message(message)) = self.waiting.pop_front() {
+                Goodbye::Said | Goodbye::Failed(_) if self.waiting.is_some() => {
+                    if let Some(Ok(Packet::Message(message))) = self.next_waiting() {
                         return Poll::Ready(Some(message));
                     }
                 }
@@ -195,9 +222,8 @@ impl ClientSocket for FramedSocket {
                     // The client's own Close frame or the end of its stream follows, perhaps before it reads our Close.
                     match ready!(self.socket.poll_next(cx)) {
                         incoming @ Some(Ok(_)) => {
-                            let first = self.read(incoming).and_then(Result::ok);
-                            if let Some(packet) = first {
-                                self.waiting.push_front(packet);
+                            if let Some(Ok(Packet::Message(message))) = self.read(incoming) {
+                                return Poll::Ready(Some(message));
                             }
                         }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
@@ -240,7 +266,7 @@ mod tests {
             socket,
             framing: Arc::new(PlainFraming),
             meter: Meter::default(),
-            waiting: VecDeque::new(),
+            waiting: None,
             violation: None,
             goodbye: Goodbye::Unsaid,
         };

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::elements::{Elements, Unreadable};
 use super::frames::{self, Wrapping};
 use super::json::{self, Place};
 use super::query::form_field;
@@ -31,16 +32,20 @@ pub(crate) fn check_text(bytes: &[u8]) {
     }
     // As a client sends it back.
     let array = one.slice(1..);
-    assert_eq!(json::read_array(array), Ok(vec![Message::Text(text.clone())]));
-    let read = json::read_array(body.clone());
+    assert_eq!(all(Elements::of_body(array)), Ok(vec![Message::Text(text.clone())]));
+    let read = all(Elements::of_body(body.clone()));
     if let Ok(Value::Array(elements)) = serde_json::from_slice::<Value>(text.as_bytes())
         && let Some(strings) = elements.iter().map(Value::as_str).collect::<Option<Vec<_>>>()
     {
         assert_eq!(read, Ok(strings.into_iter().map(Message::text).collect()));
     }
     if let Ok(messages) = read {
-        assert_eq!(json::read_frame(&text), Ok(messages));
+        assert_eq!(all(Elements::of_frame(text)), Ok(messages));
     }
     // A byte that is no text becomes a character of three.
     assert!(form_field(&body).len() <= 3 * bytes.len());
+}
+
+fn all(elements: Result<Elements, Unreadable>) -> Result<Vec<Message>, Unreadable> {
+    elements.map(Iterator::collect)
 }

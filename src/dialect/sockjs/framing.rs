@@ -7,8 +7,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::answer::{TEXT, not_found, plain, reply};
+use super::elements::{Elements, Unreadable};
 use super::frames::{self, Wrapping};
-use super::json::{Unreadable, read_array, read_frame};
 use super::marks::Marks;
 use super::path::{Receiver, Sender};
 use super::query::{BodyType, Callback, form_field};
@@ -77,15 +77,16 @@ impl SockJsFraming {
     }
 
     /// Returns a client's messages as its backend receives them; `None` if one is not what the route expects.
-    fn for_backend(&self, messages: Vec<Message>) -> Option<Vec<Message>> {
+    /// Returns what the backend gets; `None` if it is to be base64 and one message is not.
+    fn for_backend(&self, messages: Elements) -> Option<Packets> {
         if !self.takes_base64 {
-            return Some(messages);
+            return Some(Box::new(messages.map(|message| Ok(Packet::Message(message)))));
         }
-        let decode = |message| match message {
-            Message::Text(text) => Some(Message::Binary(STANDARD.decode(text.as_bytes()).ok()?.into())),
-            Message::Binary(_) => Some(message),
-        };
-        messages.into_iter().map(decode).collect()
+        // The whole is refused then.
+        let is_sound = messages.clone().all(|message| decoded(message).is_some());
+        is_sound.then(|| {
+            Box::new(messages.filter_map(decoded).map(|message| Ok(Packet::Message(message)))) as Packets
+        })
     }
 
     fn wrapping(&self) -> Wrapping {
@@ -142,8 +143,8 @@ impl Framing for SockJsFraming {
     fn decode_push(&self, form: PushForm, body: Bytes) -> Result<Packets, Box<Reply>> {
         let read = match form {
             PushForm::Unknown | PushForm::Binary => Err(Unreadable::NoPayload),
-            PushForm::Text => read_array(body),
-            PushForm::Form => read_array(form_field(&body)),
+            PushForm::Text => Elements::of_body(body),
+            PushForm::Form => Elements::of_body(form_field(&body)),
         };
         let messages = read.map_err(|why| {
             let text = match why {
@@ -152,10 +153,8 @@ impl Framing for SockJsFraming {
             };
             self.fault(StatusCode::INTERNAL_SERVER_ERROR, text)
         })?;
-        let Some(messages) = self.for_backend(messages) else {
-            return Err(self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Broken base64 encoding.").into());
-        };
-        Ok(packets(messages))
+        let packets = self.for_backend(messages);
+        packets.ok_or_else(|| self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Broken base64 encoding.").into())
     }
 
     fn encode_taken(&self) -> PollBody {
@@ -220,9 +219,8 @@ impl Framing for SockJsFraming {
     }
 
     fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
-        let messages = read_frame(&text).ok().and_then(|messages| self.for_backend(messages));
-        let messages = messages.ok_or(Malformed)?;
-        Ok(Read::Many(messages.into_iter().map(Packet::Message).collect()))
+        let packets = Elements::of_frame(text).ok().and_then(|messages| self.for_backend(messages));
+        packets.map(Read::Many).ok_or(Malformed)
     }
 
     fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed> {
@@ -284,8 +282,12 @@ impl Framing for SockJsFraming {
     }
 }
 
-fn packets(messages: Vec<Message>) -> Packets {
-    Box::new(messages.into_iter().map(|message| Ok(Packet::Message(message))))
+/// Returns the bytes that a message is the base64 of.
+fn decoded(message: Message) -> Option<Message> {
+    match message {
+        Message::Text(text) => Some(Message::Binary(STANDARD.decode(text.as_bytes()).ok()?.into())),
+        Message::Binary(_) => Some(message),
+    }
 }
 
 /// Returns the close frame of a session over HTTP that ended with `end`, after its backend closed with `closing`.

@@ -3,11 +3,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
-use crate::packet::{Message, Text};
-
 /// Where a string that is written stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -168,74 +163,8 @@ impl Escape {
     }
 }
 
-/// Why a body holds no messages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Unreadable {
-    /// It is empty, or not an array.
-    NoPayload,
-    /// It is not JSON.
-    Broken,
-}
-
-/// Returns the messages in a body, which is an array of strings, or an error for the whole body. Other elements are
-/// passed on unchanged.
-///
-/// # Errors
-/// It is not such an array.
-pub(super) fn read_array(body: Bytes) -> Result<Vec<Message>, Unreadable> {
-    let body = Text::lossy(body);
-    if body.is_empty() {
-        return Err(Unreadable::NoPayload);
-    }
-    match elements(&body) {
-        Some(messages) => Ok(messages),
-        // What is no array may be broken, too, and that counts first.
-        None if serde_json::from_str::<&RawValue>(body.as_str()).is_ok() => Err(Unreadable::NoPayload),
-        None => Err(Unreadable::Broken),
-    }
-}
-
-/// Returns the messages in a frame of a WebSocket: an array of them, or one alone, and none in an empty frame.
-///
-/// # Errors
-/// It is not JSON.
-pub(super) fn read_frame(text: &Text) -> Result<Vec<Message>, Unreadable> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    if let Some(messages) = elements(text) {
-        return Ok(messages);
-    }
-    let one: &RawValue = serde_json::from_str(text.as_str()).map_err(|_| Unreadable::Broken)?;
-    Ok(vec![element(text, one)])
-}
-
-fn elements(text: &Text) -> Option<Vec<Message>> {
-    if let Some(strings) = strings(text) {
-        return Some(strings);
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(text.as_str()).ok()?;
-    Some(elements.into_iter().map(|one| element(text, one)).collect())
-}
-
-/// Returns the messages of an array that has only strings, as the clients' have; `None` for any other text.
-fn strings(text: &Text) -> Option<Vec<Message>> {
-    let mut messages = Vec::with_capacity(1);
-    let mut rest = text.as_str().trim_start_matches(SPACE).strip_prefix('[')?;
-    loop {
-        let inner = rest.trim_start_matches(SPACE).strip_prefix('"')?;
-        let (inner, behind) = inner.split_at_checked(string_len(inner.as_bytes())?)?;
-        messages.push(message(text, unescape(inner)));
-        let behind = behind.strip_prefix('"')?.trim_start_matches(SPACE);
-        if let Some(behind) = behind.strip_prefix(']') {
-            return behind.trim_start_matches(SPACE).is_empty().then_some(messages);
-        }
-        rest = behind.strip_prefix(',')?;
-    }
-}
-
 /// Returns the length of a JSON string up to its closing quote, if it is well-formed.
-fn string_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn string_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += find_end(bytes.get(at..)?)?;
@@ -265,24 +194,9 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
     words.remainder().iter().position(is_end).map(|found| at + found)
 }
 
-/// Returns a value of the text as a message.
-fn element(text: &Text, value: &RawValue) -> Message {
-    let value = value.get();
-    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    message(text, quoted.map_or(Cow::Borrowed(value), unescape))
-}
-
-/// Returns a part of the text as a message, which shares the text's buffer where it can.
-fn message(text: &Text, part: Cow<'_, str>) -> Message {
-    Message::text(match part {
-        Cow::Borrowed(part) => Text::from_checked(text.as_bytes().slice_ref(part.as_bytes())),
-        Cow::Owned(own) => Text::from(own),
-    })
-}
-
 /// Returns the text of a JSON string without its quotes. An unpaired surrogate is legal in `JavaScript` but not in
 /// text, and becomes U+FFFD.
-fn unescape(inner: &str) -> Cow<'_, str> {
+pub(super) fn unescape(inner: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
     let mut text = String::with_capacity(inner.len());
     let mut rest = inner;
@@ -331,8 +245,6 @@ fn unit(rest: &mut &str) -> Option<u16> {
 }
 
 const HEX: [u8; 16] = *b"0123456789abcdef";
-/// What JSON allows between its signs.
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 /// The lowest bit of each byte, and the highest.
 const LOWEST: u64 = 0x0101_0101_0101_0101;
 const HIGHEST: u64 = LOWEST << 7;

@@ -7,6 +7,7 @@ mod beginning;
 mod checks;
 mod cookie;
 mod cross_site;
+mod elements;
 mod frames;
 mod framing;
 mod info;

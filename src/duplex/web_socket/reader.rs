@@ -41,6 +41,10 @@ impl Reader {
         self.message_max
     }
 
+    pub(super) const fn set_message_max(&mut self, len_max: usize) {
+        self.message_max = len_max;
+    }
+
     pub(super) const fn new(message_max: usize, is_server: bool) -> Self {
         Self { message_max, is_server, inflates: false, frame: None, message: None, saved: 0 }
     }

@@ -1,24 +1,17 @@
-//! Escapes against the reference's set, bodies good and bad, and random texts.
+//! Escapes against the reference's set, and random texts.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::super::elements::Elements;
 use super::*;
+use crate::packet::Message;
 
 fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     quote(text.as_bytes(), Place::Frame, &mut out);
     assert_eq!(out.len(), quoted_len(text.as_bytes()), "{text:?}");
     String::from_utf8(out).unwrap()
-}
-
-fn texts(body: &str) -> Result<Vec<String>, Unreadable> {
-    let messages = read_array(Bytes::copy_from_slice(body.as_bytes()))?;
-    Ok(messages.iter().map(text_of).collect())
-}
-
-fn text_of(message: &Message) -> String {
-    let Message::Text(text) = message else { panic!("binary") };
-    text.as_str().to_owned()
 }
 
 /// Returns whether a character is in the escaped set, as measured on the reference.
@@ -73,120 +66,16 @@ fn no_script_ends_inside_a_string() {
     assert_eq!(String::from_utf8(out).unwrap(), r#""a[\"\u003c/script>\"]""#);
 }
 
-#[test]
-fn any_escape_of_json_is_taken() {
-    let body = r#" ["\u0041\/\b\f\n\r\t\"\\", "\ud83d\uDE00", "", "é"] "#;
-    assert_eq!(texts(body).unwrap(), ["A/\u{8}\u{c}\n\r\t\"\\", "😀", "", "é"]);
-}
-
-#[test]
-fn half_of_a_pair_becomes_a_replacement_and_harms_nothing_around_it() {
-    for (body, text) in [
-        (r#"["\ud83d"]"#, "\u{fffd}"),
-        (r#"["\ude00x"]"#, "\u{fffd}x"),
-        (r#"["a\ud83d\ud83d\ude00b"]"#, "a\u{fffd}😀b"),
-        (r#"["\ud83d\u0041"]"#, "\u{fffd}A"),
-        (r#"["\ud83d\n"]"#, "\u{fffd}\n"),
-        (r#"["\ud83d\\u0041"]"#, "\u{fffd}\\u0041"),
-    ] {
-        assert_eq!(texts(body).unwrap(), [text], "{body}");
-    }
-}
-
-#[test]
-fn what_is_no_string_is_passed_on_as_it_is_written() {
-    assert_eq!(
-        texts(r#"[1.50, null,{"a" : [true]} ,"x"]"#).unwrap(),
-        ["1.50", "null", r#"{"a" : [true]}"#, "x"]
-    );
-}
-
-#[test]
-fn nothing_of_a_broken_body_is_taken() {
-    for (body, why) in [
-        ("", Unreadable::NoPayload),
-        ("{}", Unreadable::NoPayload),
-        ("\"a\"", Unreadable::NoPayload),
-        ("null", Unreadable::NoPayload),
-        (" ", Unreadable::Broken),
-        ("x", Unreadable::Broken),
-        ("{", Unreadable::Broken),
-        ("[\"a", Unreadable::Broken),
-        ("[\"a\",", Unreadable::Broken),
-        ("[\"a\"]x", Unreadable::Broken),
-        ("[\"\\x\"]", Unreadable::Broken),
-        ("[\"\\u12\"]", Unreadable::Broken),
-        ("[\"\n\"]", Unreadable::Broken),
-        ("\u{feff}[\"a\"]", Unreadable::Broken),
-    ] {
-        assert_eq!(texts(body), Err(why), "{body:?}");
-    }
-    assert_eq!(texts("[]"), Ok(vec![]));
-}
-
-#[test]
-fn ill_formed_bytes_become_replacements() {
-    let messages = read_array(Bytes::from_static(b"[\"a\xffb\"]")).unwrap();
-    assert_eq!(text_of(&messages[0]), "a\u{fffd}b");
-}
-
-#[test]
-fn a_deep_element_is_no_panic() {
-    let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(texts(&deep).unwrap()[0].len(), 200_000);
-}
-
-#[test]
-fn a_frame_holds_an_array_or_one_message_or_nothing() {
-    let read = |text: &str| {
-        read_frame(&Text::from(text)).map(|messages| messages.iter().map(text_of).collect::<Vec<_>>())
-    };
-    assert_eq!(read(""), Ok(vec![]));
-    assert_eq!(read("[]"), Ok(vec![]));
-    assert_eq!(read(r#""a\n""#), Ok(vec!["a\n".to_owned()]));
-    assert_eq!(read(r#"["a","b"]"#), Ok(vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!(read("7"), Ok(vec!["7".to_owned()]));
-    assert_eq!(read("[\"a"), Err(Unreadable::Broken));
-}
-
-#[test]
-fn a_plain_message_shares_the_bodys_buffer() {
-    let body = Bytes::from_static(b"[\"abc\"]");
-    let messages = read_array(body.clone()).unwrap();
-    let Message::Text(text) = &messages[0] else { panic!("binary") };
-    assert_eq!(text.as_bytes().as_ptr(), body[2..].as_ptr());
-}
-
 proptest! {
     #[test]
     fn what_is_written_is_read_again(text in any::<Vec<char>>()) {
         let text: String = text.into_iter().collect();
-        prop_assert_eq!(texts(&format!("[{}]", quoted(&text))).unwrap(), [text.as_str()]);
+        let body = Bytes::from(format!("[{}]", quoted(&text)));
+        prop_assert_eq!(Elements::of_body(body).unwrap().collect::<Vec<_>>(), [Message::text(text.as_str())]);
         prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text.as_str());
         let mut html = Vec::new();
         quote(text.as_bytes(), Place::Html, &mut html);
         prop_assert!(!html.contains(&b'<'));
         prop_assert_eq!(serde_json::from_slice::<String>(&html).unwrap(), text);
-    }
-
-    #[test]
-    fn what_serde_reads_is_read_alike(text in r#"\[("([a-z]|\\[bfnrt"\\/]|\\u[0-9a-f]{4}|é|😀){0,6}",?){0,3}\]"#) {
-        match serde_json::from_str::<Vec<String>>(&text) {
-            Ok(expected) => prop_assert_eq!(texts(&text).unwrap(), expected),
-            // It rejects an unpaired surrogate, which is accepted here.
-            Err(_) => drop(texts(&text)),
-        }
-    }
-
-    #[test]
-    fn an_array_of_strings_is_read_as_any_other(text in r#"[ \n]?\[([ \t]?"([a-z]{0,9}|\\?[bfnrt"\\/x]|\\u[0-9a-g]{3,4}|\x1f|é){0,9}"[ ,\]]{0,2}|7|null|\[){0,3}[\] x]{0,2}"#) {
-        let text = Text::from(text);
-        if let Some(strings) = strings(&text) {
-            let elements: Vec<&RawValue> = serde_json::from_str(text.as_str()).unwrap();
-            let expected: Vec<_> = elements.into_iter().map(|one| text_of(&element(&text, one))).collect();
-            prop_assert_eq!(strings.iter().map(text_of).collect::<Vec<_>>(), expected);
-        } else if let Ok(expected) = serde_json::from_str::<Vec<String>>(text.as_str()) {
-            prop_assert!(expected.is_empty(), "left to serde: {:?}", text.as_str());
-        }
     }
 }

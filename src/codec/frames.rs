@@ -30,6 +30,8 @@ pub struct Counted {
     pub bytes: u64,
     /// Frame headers, and control frames with their content.
     pub overhead: u64,
+    /// Frames that bring nothing of a message: control frames, and empty fragments with others to follow.
+    pub bare: u64,
 }
 
 /// How much of the scanned bytes may pass.
@@ -77,6 +79,7 @@ impl FrameScanner {
             let Some((header, header_len)) = FrameHeader::read(&bytes[at..]) else { return Scan::Pass(at) };
             // A control frame may stand between a message's fragments (RFC 6455, section 5.4), but is none of them.
             self.is_control = header.is_control();
+            self.counted.bare += u64::from(self.is_control || (header.payload_len == 0 && !header.fin));
             if self.is_control {
                 self.closed |= header.opcode == CLOSE;
             } else {
@@ -154,7 +157,7 @@ impl<'a> Beginning<'a> {
     }
 }
 
-const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0 };
+const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0, bare: 0 };
 
 #[cfg(test)]
 mod tests {
@@ -186,11 +189,14 @@ mod tests {
             frame(0x89, true, b"ping"),
             frame(0x80, true, b"continued"),
             frame(0x82, true, &[0; 300]),
+            frame(0x01, true, b""),
+            frame(0x80, true, b""),
         ]
         .concat();
         assert_eq!(scanner.scan(&bytes), Scan::Pass(bytes.len()));
-        let overhead = 4 * 6 + 8 + "ping".len() as u64;
-        assert_eq!(scanner.take_counted(), Counted { messages: 3, bytes: 3 + 5 + 9 + 300, overhead });
+        let overhead = 6 * 6 + 8 + "ping".len() as u64;
+        let counted = Counted { messages: 4, bytes: 3 + 5 + 9 + 300, overhead, bare: 2 };
+        assert_eq!(scanner.take_counted(), counted);
         assert_eq!(scanner.take_counted(), Counted::default());
         assert!(scanner.is_between_messages() && !scanner.is_closed());
         let close = frame(0x88, true, b"");

@@ -67,3 +67,31 @@ fn a_websocket_with_too_many_messages_is_not_read_meanwhile() {
         assert_told(&world);
     }
 }
+
+/// A backend has to answer them.
+#[test]
+fn frames_that_bring_nothing_of_a_message_count_where_the_backend_gets_them() {
+    // So many that a relay reads them several times.
+    const COUNT: usize = 600;
+    for (op, fin) in [(Op::PING, true), (Op::CONTINUATION, false)] {
+        let setup = Setup::new().relayed().route("messages_per_second = 200");
+        let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+        let mut socket = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap();
+        let peer = world.accept();
+        let content = if fin { "x".repeat(100) } else { String::new() };
+        let mut bytes = Vec::new();
+        if !fin {
+            bytes.extend(Frame { fin, ..Frame::new(Op::TEXT, "4") }.encode(Masked::Yes));
+        }
+        for _ in 0..COUNT {
+            bytes.extend(Frame { fin, ..Frame::new(op, content.clone()) }.encode(Masked::Yes));
+        }
+        let last = if fin { Frame::new(Op::TEXT, "4last") } else { Frame::new(Op::CONTINUATION, "last") };
+        bytes.extend(last.encode(Masked::Yes));
+        let sent = Instant::now();
+        socket.wire.send(&bytes);
+        peer.assert_text("last");
+        assert!(sent.elapsed() > ms(1000), "{op:?}: {:?}", sent.elapsed());
+        assert_told(&world);
+    }
+}

@@ -35,6 +35,11 @@ impl Inflating {
         self.wire_len = self.wire_len.saturating_add(header_len as u64).saturating_add(payload_len);
     }
 
+    /// Returns how many bytes its frames have, as far as they have begun.
+    pub(in crate::duplex) const fn wire_len(&self) -> u64 {
+        self.wire_len
+    }
+
     /// Inflates some of the message to the end of `to`, which may have `len_max` bytes.
     ///
     /// # Errors

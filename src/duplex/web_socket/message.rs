@@ -44,7 +44,9 @@ impl PartialMessage {
     ) -> Result<(), Violation> {
         if let Some(inflating) = &mut self.inflating {
             inflating.count_frame(header_len, payload_len);
-            return Ok(());
+            // Empty blocks make a message longer without end, and never larger.
+            let len_max = (message_max as u64).saturating_mul(WIRE_FACTOR).saturating_add(WIRE_LEN_MIN);
+            return if inflating.wire_len() > len_max { Err(Violation::TooLarge) } else { Ok(()) };
         }
         if payload_len > (message_max - self.content.len()) as u64 {
             return Err(Violation::TooLarge);
@@ -120,3 +122,9 @@ impl From<Uninflatable> for Violation {
 
 /// What a message that comes in parts begins with.
 const FIRST_LEN: usize = 16 << 10;
+
+/// How many times its largest size a compressed message may have on the wire. A sender that flushes after each byte, in a frame of
+/// its own, takes twelve.
+const WIRE_FACTOR: u64 = 16;
+/// However small that size is.
+const WIRE_LEN_MIN: u64 = 64 << 10;

@@ -76,6 +76,19 @@ fn a_bomb_takes_no_more_memory_than_a_message_may() {
     assert_eq!(reader.read(&mut taken), Err(Violation::TooLarge));
 }
 
+#[test]
+fn a_message_of_blocks_without_content_does_not_go_on_for_ever() {
+    let empty = [0, 0, 0, 0xff, 0xff].repeat(10_000);
+    let (begin, more) = (RawFrame::new(0x42, &empty).bytes(), RawFrame::new(0x00, &empty).bytes());
+    let mut reader = Reader::new(1000, false);
+    reader.inflates = true;
+    assert_eq!(reader.read(&mut &begin[..]), Ok(None));
+    assert_eq!(reader.read(&mut &more[..]), Err(Violation::TooLarge));
+    // Nor does one of a length that there can't be (RFC 6455, section 5.2).
+    let endless = [&[0xc2, 0x7f, 0x80][..], &[0; 7]].concat();
+    assert_eq!(inflated(&endless, Role::Client, &[1000]), Err(Violation::TooLarge));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(pieces in prop::collection::vec((prop::sample::select(vec![0xc1, 0x41, 0x80, 0x00, 0x89, 0xff]), prop::collection::vec(any::<u8>(), 0..300)), 0..20), cut in 1..100usize) {

@@ -111,6 +111,7 @@ where
     fn leave(&mut self) {
         if !self.is_leaving {
             (self.is_leaving, self.idle_since) = (true, None);
+            self.streams.note_left(Instant::now() + PING_TIMEOUT);
             Pin::new(&mut *self.connection).graceful_shutdown();
         }
     }
@@ -119,6 +120,9 @@ where
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if !self.is_shared && self.streams.are_given_up() {
             return Poll::Ready(Err(Box::new(io::Error::other("too many requests were given up"))));
+        }
+        if self.streams.are_too_late() {
+            return Poll::Ready(Err(Box::new(io::Error::other("requests go on after GOAWAY"))));
         }
         if self.streams.are_last() && !self.is_leaving {
             self.leave();

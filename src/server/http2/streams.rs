@@ -35,6 +35,9 @@ struct State {
     requests: u32,
     /// Whether the client should make no more requests here.
     are_last: bool,
+    /// When the last of them must have come.
+    closes_at: Option<Instant>,
+    is_too_late: bool,
 }
 
 /// What hyper runs for one request.
@@ -82,6 +85,17 @@ impl Streams {
     /// Returns whether a response was to be the connection's last.
     pub(super) fn are_last(&self) -> bool {
         self.starts.state().are_last
+    }
+
+    /// Notes that the client is told to make no more requests, with a PING: none comes any more once that is acknowledged
+    /// (RFC 9113, section 6.8), which must be by then.
+    pub(super) fn note_left(&self, closes_at: Instant) {
+        self.starts.state().closes_at = Some(closes_at);
+    }
+
+    /// Returns whether a request has come all the same.
+    pub(super) fn are_too_late(&self) -> bool {
+        self.starts.state().is_too_late
     }
 
     /// Returns when the first of the responses will have stalled of which a client takes nothing.
@@ -133,6 +147,7 @@ impl Starts {
     pub(super) fn count(&self) -> u32 {
         let mut state = self.state();
         state.requests = state.requests.saturating_add(1);
+        state.is_too_late |= state.closes_at.is_some_and(|closes_at| Instant::now() >= closes_at);
         state.requests
     }
 
@@ -185,3 +200,23 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Starts {
 /// A page that closes gives up a few dozen at once.
 const GIVEN_UP_MAX: u32 = 100;
 const GIVEN_UP_WINDOW: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_long_after_goaway_is_too_late() {
+        let starts = Starts::default();
+        let streams = Streams::new(starts.clone());
+        starts.count();
+        let closes_at = Instant::now() + Duration::from_secs(1);
+        streams.note_left(closes_at);
+        starts.count();
+        assert!(!streams.are_too_late());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!streams.are_too_late(), "none has come");
+        starts.count();
+        assert!(streams.are_too_late());
+    }
+}

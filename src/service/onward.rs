@@ -1,6 +1,6 @@
 //! Which headers are forwarded, and which are added: the backend must learn who the client is, and only from the proxy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
@@ -210,7 +210,8 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 }
 
 /// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it. `None`
-/// is a process of this host that does not say so.
+/// is a process of this host that does not say so, or a client of whom a trusted proxy says something else: it must not get
+/// what is that proxy's.
 pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[TrustedProxy]) -> Option<IpAddr> {
     let mut address = client.peer.ip();
     let mut is_trusted = client.peer.is_among(trusted);
@@ -222,14 +223,17 @@ pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[Truste
         if !is_trusted {
             break;
         }
-        let Some(next) = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse::<IpAddr>().ok())
-        else {
-            break;
-        };
-        let next = next.to_canonical();
+        let next = std::str::from_utf8(told).ok().and_then(|told| ip_of(told.trim()))?.to_canonical();
         (address, is_trusted) = (Some(next), is_among(next, trusted));
     }
     address
+}
+
+/// Returns an address without its port: some proxies write that, too.
+fn ip_of(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bare)
 }
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");

@@ -192,6 +192,29 @@ fn a_process_of_this_host_has_no_address_of_its_own() {
 }
 
 #[test]
+fn what_a_trusted_proxy_says_of_a_client_is_never_the_proxys_own_address() {
+    let client = client();
+    let trusted = ["192.0.2.7".parse().unwrap()];
+    for (said, address) in [
+        ("203.0.113.9", Some("203.0.113.9")),
+        ("203.0.113.9:4444", Some("203.0.113.9")),
+        ("2001:db8::1", Some("2001:db8::1")),
+        ("[2001:db8::1]", Some("2001:db8::1")),
+        ("[2001:db8::1]:4444", Some("2001:db8::1")),
+        ("::ffff:203.0.113.9", Some("203.0.113.9")),
+        ("203.0.113.9, 192.0.2.7:80", Some("203.0.113.9")),
+        ("unknown", None),
+        ("203.0.113.9, unknown", None),
+        ("203.0.113.9:x", None),
+        ("[203.0.113.9", None),
+    ] {
+        let head = sent(&[("x-forwarded-for", said)]);
+        let found = address_of(&head.headers, &client, &trusted).map(|address| address.to_string());
+        assert_eq!(found.as_deref(), address, "{said}");
+    }
+}
+
+#[test]
 fn an_ipv6_client_is_written_as_its_rfc_asks() {
     let client = Client { peer: "[2001:db8::1]:1".parse().unwrap(), secure: false, subject: None };
     assert_eq!(kept(&sent(&[]), &client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");

@@ -28,6 +28,9 @@ pub(super) async fn ask(
     let mut known = None;
     // A preflight has no credentials by which its client could be known.
     if route.guard.is_some() && !is_preflight(&head.headers) {
+        if let Err(early) = route.shake(&head.headers, client) {
+            return Some(early.response());
+        }
         let mut asking = head.clone();
         if let Err(denied) = route.authorize(&mut asking, client).await {
             return Some(polling::respond(denied.reply));

@@ -124,8 +124,17 @@ impl SessionRoute {
             self.refusals.note(Reason::Memory);
             return Err(NoPlace::Memory);
         }
-        self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)?;
+        self.rate(client)?;
         self.limits.begin(client).map_err(|_| NoPlace::TooMany)
+    }
+
+    /// Counts a question about a client that begins no session: it costs the server that is asked as much.
+    pub(super) fn shake(&self, headers: &HeaderMap, client: &Client) -> Result<(), NoPlace> {
+        self.rate(self.limits.client(self.address_of(headers, client)))
+    }
+
+    fn rate(&self, client: Option<limits::Client>) -> Result<(), NoPlace> {
+        self.limits.shake(client, tokio::time::Instant::now().into_std()).map_err(NoPlace::TooEarly)
     }
 
     /// Returns a place for a session that was counted, if all others leave one. For it another session may end, so this is

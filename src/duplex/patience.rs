@@ -38,7 +38,7 @@ impl Patience {
 
     /// Sets how long unread bytes may exceed what is read ahead, while the other side waits for something: its end of
     /// stream may follow them.
-    pub fn set_unread(&self, limit: Duration) {
+    fn set_unread(&self, limit: Duration) {
         self.0.unread_ms.store(millis(limit), Ordering::Relaxed);
     }
 

@@ -252,13 +252,9 @@ impl Running {
         self.routes.iter().find(|served| served.route.id() == *id)
     }
 
-    /// Sets how long a client may wait for a forwarded response after it has closed its sending side or pipelined more
-    /// than is read: if its request has no body, these bytes are not part of it, and an end of stream may follow them.
+    /// Sets how long a client may wait for a forwarded response after it has closed its sending side.
     pub(super) fn await_response(&self, patience: &Patience, grace: Duration) {
         patience.set_half_close(self.half_close_timeout.max(grace));
-        if grace.is_zero() {
-            patience.set_unread(self.half_close_timeout.max(UNREAD_MIN));
-        }
     }
 }
 
@@ -271,6 +267,3 @@ impl Past {
         }
     }
 }
-
-/// A client that pipelines requests waits at least this long for a response.
-const UNREAD_MIN: Duration = Duration::from_secs(1);

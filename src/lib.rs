@@ -47,6 +47,7 @@ pub(crate) mod frame_header;
 pub mod fuzzing;
 pub(crate) mod hop;
 pub(crate) mod jwt;
+pub(crate) mod large_head;
 pub(crate) mod limited;
 pub(crate) mod limits;
 pub mod load;

@@ -18,6 +18,7 @@ use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
 use crate::address::RemoteAddress;
 use crate::duplex::Receipt;
+use crate::large_head::LargeHead;
 use crate::peer::{Address, Content, Head, HeadTooLarge, Known, Line, Number, Read, search_of, write_ask};
 use crate::sid::Node;
 
@@ -47,6 +48,8 @@ pub struct Prepared {
     read: Option<Read>,
     /// The length of its body, if that is known.
     len: Option<u64>,
+    #[expect(dead_code, reason = "held for its drop")]
+    large: Option<LargeHead>,
 }
 
 impl Prepared {
@@ -108,12 +111,12 @@ impl Prepared {
             Ok(Box::from(&scratch[..]))
         })?;
         let len = if let Content::Pieces(len) = content { *len } else { None };
-        Ok(Self { frame, read, len })
+        Ok(Self { frame, read, len, large: LargeHead::of(&head.extensions) })
     }
 
     /// Returns the question whether a node has the session.
     pub fn search(&self) -> Self {
-        Self { frame: search_of(&self.frame), read: None, len: None }
+        Self { frame: search_of(&self.frame), read: None, len: None, large: None }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::client_body::ClientBody;
 use crate::limited::Limit;
 use crate::limits::Limits;
 use crate::meter::{Meter, Op};
-use crate::spelling::Spelling;
+use crate::spelling::{HeadBytes, Spelling};
 use crate::transport::polling::{discard, respond as respond_with};
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, ClientUpgrade, tunnel};
@@ -130,6 +130,7 @@ impl Forward {
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
+        head.extensions.remove::<HeadBytes>();
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
         let tunnel = upgrade.as_ref().map(|_| self.limits.tunnel());
         if matches!(tunnel, Some(None)) {

@@ -32,6 +32,7 @@ use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Operation, Place, Refusal, Request, RequestKind,
 };
 use crate::fingerprint::Fingerprint;
+use crate::large_head::LargeHead;
 use crate::meter::Op;
 use crate::session::Terms;
 use crate::sid::Sid;
@@ -179,6 +180,7 @@ impl Gateway {
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
+                LargeHead::copy(&mut head, 1);
                 let client = connection.client.clone();
                 Serving::other(async move {
                     let named = named.map(Named::Chosen);
@@ -202,6 +204,7 @@ impl Gateway {
             return foreign::too_large(&self.cors, &origin);
         };
         first.0.extensions.insert(HeadBytes(connection.raw_headers.request()));
+        LargeHead::copy(&mut first.0, 1);
         let client = connection.client.clone();
         let kept = Box::new(Mutex::new(Some(first)));
         let take = move || kept.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -16,7 +16,7 @@ use super::guard::Guard;
 use super::marks::Marks;
 use super::onward;
 use super::refusals::{Reason, Refusals};
-use super::replies::plain;
+use super::replies::{SHORT_OF_MEMORY, plain, unavailable};
 use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
 use super::{Client, Response};
@@ -24,6 +24,8 @@ use crate::access_log::AccessLog;
 use crate::address::TrustedProxy;
 use crate::cluster::CameIn;
 use crate::duplex::Patience;
+use crate::large_head::LargeHead;
+use crate::limited::Limit;
 use crate::meter::{Meter, Op};
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
@@ -95,6 +97,24 @@ impl Served {
             meter.request(Op::Other, StatusCode::FORBIDDEN.as_u16());
             plain(StatusCode::FORBIDDEN, "this address may not come here\n")
         })
+    }
+
+    /// Counts a request's header, which takes `len` bytes, or refuses the request because memory is short.
+    pub(super) fn count_large(&self, head: &mut Parts, len: usize, client: &Client) -> Option<Response> {
+        let (budget, limits) = match &self.handler {
+            Handler::Gateway { gateway, .. } => (gateway.route.registry.budget(), &gateway.route.limits),
+            Handler::Demux(demux) => (demux.route.registry.budget(), &demux.route.limits),
+            Handler::Forward(forward) => (&forward.budget, &forward.limits),
+        };
+        if !budget.is_scarce() {
+            LargeHead::count(head, len, budget);
+            return None;
+        }
+        limits.limited().reached(Limit::MemoryMax, Some(&client.peer));
+        let (_, meter, refusals) = self.refuses_with();
+        refusals.note(Reason::Memory);
+        meter.request(Op::Other, StatusCode::SERVICE_UNAVAILABLE.as_u16());
+        Some(unavailable(SHORT_OF_MEMORY))
     }
 
     /// Returns the proxies in front that tell a client's address.

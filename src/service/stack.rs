@@ -18,11 +18,12 @@ use super::recorded::{note_route, recorded};
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Running, Served};
-use super::serving::Serving;
+use super::serving::{Serving, head_len};
 use super::target;
 use super::{Connection, Response};
 use crate::client_body::ClientBody;
 use crate::hop;
+use crate::large_head::LargeHead;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
 
@@ -123,6 +124,12 @@ impl Stack {
         if let Some(refused) = served.refuse_address(&head.headers, &self.connection.client) {
             return Serving::done(refused);
         }
+        let len = head_len(&head, &self.connection);
+        if let Some(len) = LargeHead::judge(&head, len)
+            && let Some(refused) = served.count_large(&mut head, len, &self.connection.client)
+        {
+            return Serving::done(refused);
+        }
         let patience = &self.connection.patience;
         patience.set(route.session.stall_timeout);
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
@@ -136,6 +143,8 @@ impl Stack {
         };
         running.await_response(patience, grace);
         head.extensions.insert(HeadBytes(self.connection.raw_headers.request()));
+        // As it is written, in a buffer that has grown with it; of HTTP/1.1 also for the names' spelling.
+        LargeHead::copy(&mut head, 2);
         let connection = Connection::clone(&self.connection);
         Serving::other(Arc::clone(forward).serve(head, body, connection, Arc::clone(route)).map(Ok))
     }

@@ -34,6 +34,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "date",
         "duplex",
         "client_body",
+        "large_head",
         "spelling",
         "close",
         "meter",

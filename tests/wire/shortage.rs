@@ -1,10 +1,12 @@
 //! `memory_max`: what is refused when buffers take nearly all of it, and that it is served again afterwards.
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::thread;
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
-use crate::support::http::{Client, Response};
+use crate::support::http::{Client, Response, head};
+use crate::support::multiplexed::Multiplexed;
 use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::script::{Kind, Script};
 use crate::support::target::Target;
@@ -75,6 +77,67 @@ fn from_nine_tenths_of_the_memory_on_no_session_of_any_dialect_begins() {
     body.send(b"x");
     Client { wire: body }.answer().assert(200, "ok");
     eventually(|| ask("GET", POLLING, b"").status == 200, || "there is room again".to_owned());
+}
+
+#[test]
+fn large_headers_are_counted_and_from_nine_tenths_of_the_memory_on_their_requests_are_refused() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let sections = format!(
+        "[[routes]]\npath = \"/longpoll/\"\ndialect = \"longpoll\"\nupstream = \"b\"\n\
+         [[routes]]\npath = \"/site/\"\ndialect = \"http\"\nupstream = \"silent\"\n\
+         [upstreams.silent]\nkind = \"http\"\nurl = \"{url}\"\n[limits]\nmemory_max = {MEMORY_MAX}\n"
+    );
+    let setup = Setup { sections, path: "/engine.io/", ..Setup::plain() }.server("h2c = true");
+    let setup = Setup { script: Script::new(Kind::WebSocket), ..setup };
+    let world = World::start_with(&setup, Target::proxy);
+    let (mut poller, peer) = world.poller();
+    let public = world.target.public;
+    let cookie = "c".repeat(5000);
+    let large = [("cookie", &*cookie); 8];
+    let len = large.len() * cookie.len();
+    let counts = |what: &str, expected: &dyn Fn(usize) -> bool| {
+        eventually(|| expected(counted(&world)), || format!("{what}: {} bytes", counted(&world)));
+    };
+
+    // What is kept while a backend, or the rest of a body, is awaited, and no longer.
+    let mut h1 = Client::connect(public);
+    h1.send("GET", "/site/", &large, b"");
+    counts("forwarded by HTTP/1.1", &|counted| (3 * len..7 * len).contains(&counted));
+    drop(h1);
+    counts("its client is gone", &|counted| counted == 0);
+    let mut unfinished = Client::connect(public);
+    let head = head("POST", "/longpoll/", &[&large[..], &[("transfer-encoding", "chunked")]].concat());
+    unfinished.wire.send(head.as_bytes());
+    counts("begun by HTTP/1.1", &|counted| (len..5 * len).contains(&counted));
+    unfinished.wire.send(b"1\r\nx\r\n0\r\n\r\n");
+    unfinished.answer();
+    counts("it is answered", &|counted| counted == 0);
+    let mut parked = Client::connect(public);
+    parked.send("GET", &poller.target(), &large, b"");
+    parked.assert_parked();
+    assert_eq!(counted(&world), 0, "a poll keeps no header");
+    peer.send("for the poll");
+    parked.answer().assert(200, "4for the poll");
+
+    let many = Multiplexed::connect(public);
+    while counted(&world) < MEMORY_MAX / 10 * 9 {
+        let before = counted(&world);
+        drop(many.send_with("GET", "/site/", &large, ""));
+        counts("forwarded by HTTP/2", &|counted| (before + 2 * len..before + 5 * len).contains(&counted));
+    }
+    for (method, target) in [("GET", "/site/"), ("POST", "/longpoll/"), ("GET", POLLING)] {
+        let (status, text) = many.answer(many.send_with(method, target, &large, "")).unwrap();
+        assert_eq!((status, &*text), (503, "the proxy is short of memory\n"), "{method} {target}");
+        assert_short(&Client::connect(public).request(method, target, &large, b""));
+    }
+    assert!(metrics::has_counted(world.target.admin, "polliwog_limited_total", &["memory_max"]));
+    // Others are served.
+    poller.post_ok("4usual");
+    peer.assert_text("usual");
+    drop(many);
+    counts("all are gone", &|counted| counted == 0);
+    assert_ne!(Client::connect(public).request("GET", POLLING, &large, b"").status, 503);
 }
 
 #[test]

@@ -111,9 +111,15 @@ impl<S: Serve> Future for Calling<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let answer = match this.refusal.take() {
-            Some(refusal) => Ok(*refusal),
-            None => ready!(Pin::new(&mut this.call).poll(cx)),
+        let answer = if let Some(refusal) = this.refusal.take() {
+            Ok(*refusal)
+        } else {
+            if let Call::Later(Some(asked)) = &mut this.call {
+                // Not earlier: requests that come together share what HPACK repeats. Joined, each has a copy, and the
+                // service counts or refuses it at once.
+                message::join_cookies(asked.1.headers_mut());
+            }
+            ready!(Pin::new(&mut this.call).poll(cx))
         };
         this.is_answered = true;
         let mut response = answer?;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, UPGRADE,
@@ -26,7 +27,7 @@ pub(super) enum Asked {
     WebSocket(HeaderValue),
 }
 
-/// Returns a request as it would be read from HTTP/1.1, and what it needs of its response. `terms` are what it takes with
+/// Returns a request as it would be read from HTTP/1.1 but for its cookies, and what it needs of its response. `terms` are what it takes with
 /// it if it becomes a byte stream.
 pub(super) fn read(request: Request, terms: impl FnOnce() -> StreamTerms) -> (Request, Asked) {
     let (mut head, body) = request.into_parts();
@@ -40,7 +41,6 @@ pub(super) fn read(request: Request, terms: impl FnOnce() -> StreamTerms) -> (Re
     // What else it connects to, no service knows.
     if head.method != Method::CONNECT {
         set_host(&mut head);
-        join_cookies(&mut head.headers);
     }
     (Request::from_parts(head, body), asked)
 }
@@ -83,10 +83,10 @@ fn set_host(head: &mut Parts) {
 }
 
 /// Joins cookies, which may come one by one (RFC 9113, section 8.2.3): backends read only one line.
-fn join_cookies(headers: &mut HeaderMap) {
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
     let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if lines.len() > 1
-        && let Ok(all) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+        && let Ok(all) = HeaderValue::from_maybe_shared(Bytes::from(lines.join(&b"; "[..])))
     {
         headers.insert(COOKIE, all);
     }
@@ -185,7 +185,7 @@ mod tests {
             if let Some(accept) = accept {
                 response = response.header(SEC_WEBSOCKET_ACCEPT, accept);
             }
-            let mut response = response.body(http_body_util::Full::<bytes::Bytes>::from("theirs")).unwrap();
+            let mut response = response.body(http_body_util::Full::<Bytes>::from("theirs")).unwrap();
             finish(&mut response, &Asked::WebSocket(key.clone()));
             assert!(!response.headers().contains_key(SEC_WEBSOCKET_ACCEPT));
             response.status().as_u16()

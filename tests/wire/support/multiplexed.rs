@@ -40,7 +40,19 @@ impl Multiplexed {
 
     /// Sends a request and waits for nothing.
     pub(crate) fn send(&self, method: &str, target: &str, body: &str) -> Waiting {
+        self.send_with(method, target, &[], body)
+    }
+
+    /// The same with these headers.
+    pub(crate) fn send_with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Waiting {
         let request = Request::builder().method(method).uri(format!("http://{}{target}", self.addr));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let mut sender = self.sender.clone();
         self.runtime.spawn(async move {

@@ -81,8 +81,8 @@ fn a_byte_after_the_request_for_a_stream_of_events_does_not_hide_that_its_client
 }
 
 #[test]
-fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone() {
-    let site = Site::with(&Plan::new().server("half_close_timeout = \"1s\""));
+fn more_than_is_read_ahead_of_a_response_does_not_hide_for_ever_that_its_client_is_gone() {
+    let site = Site::with(&Plan::new().route("stall_timeout = \"500ms\""));
     for (leave, later) in [(Leave::ALL[0], true), (Leave::ALL[0], false)] {
         let mut wire = Wire::connect(site.target.public);
         wire.send(request("GET", "").as_bytes());
@@ -101,6 +101,23 @@ fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone()
         assert_ends(&mut line, SOON, &format!("{leave:?} {later}"));
         let _broken = writing.join().unwrap();
     }
+}
+
+#[test]
+fn more_than_is_read_ahead_of_a_response_may_be_the_next_request() {
+    let site = Site::with(&Plan::new().server("half_close_timeout = 0"));
+    let mut wire = Wire::connect(site.target.public);
+    wire.send(request("GET", "").as_bytes());
+    let mut line = site.accept();
+    line.request();
+    wire.send(request("POST", &"x".repeat(20_000)).as_bytes());
+    // Longer than a client that has closed its side is waited with.
+    thread::sleep(ms(1500));
+    line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst");
+    wire.take_until(b"first", Instant::now() + SOON).expect("the first response");
+    line.request();
+    line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond");
+    wire.take_until(b"second", Instant::now() + SOON).expect("the second response");
 }
 
 #[test]

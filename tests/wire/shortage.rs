@@ -174,3 +174,22 @@ fn what_waits_in_a_relay_is_counted_in_either_direction_until_its_end() {
     frees();
     flood.join().unwrap();
 }
+
+#[test]
+fn a_candidate_may_send_less_than_its_session_until_it_has_upgraded() {
+    let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
+    let (poller, peer) = world.poller();
+    let mut socket = poller.upgrade();
+    socket.send(&"2".repeat(5000));
+    let frame = socket.frame();
+    assert_eq!((frame.op, frame.code()), (Op::CLOSE, Some(1009)));
+    let mut socket = poller.probe();
+    let long = "x".repeat(100_000);
+    // In one go: what follows is the session's.
+    socket.wire.send(
+        &[Frame::new(Op::TEXT, "5"), Frame::new(Op::TEXT, format!("4{long}"))]
+            .map(|frame| frame.encode(Masked::Yes))
+            .concat(),
+    );
+    peer.assert_text(&long);
+}

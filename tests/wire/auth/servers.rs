@@ -13,6 +13,7 @@ use super::{HEADERS, Plain, WAYS, application, ask, asking, begin, converse, gat
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::poller::{POLLING, WEBSOCKET};
+use crate::support::target::Target;
 use crate::support::{SOON, Setup, World, metrics};
 use crate::tls::authority::Authority;
 
@@ -142,5 +143,20 @@ fn a_session_is_asked_about_by_the_node_where_it_begins_and_by_no_other() {
     assert_eq!(there.request("GET", POLLING, &[("Cookie", "user=ada")], b"").status, 200);
     gate.next();
     assert_eq!(world.accept().opening.headers_named("x-user"), ["ada"]);
+    gate.assert_no_more();
+}
+
+#[test]
+fn an_options_request_is_asked_about_no_faster_than_a_handshake() {
+    let gate = Plain::serve(gate);
+    let limits = "[limits]\nhandshakes_per_second = 1\n".to_owned();
+    let setup = Setup { sections: limits, ..Setup::plain() }.route(&format!("auth = {}", asking(&gate)));
+    let world = World::start_with(&setup, Target::proxy);
+    let headers = [("Origin", "https://a.test"), ("Cookie", "user=ada")];
+    let options = |_| world.http().request("OPTIONS", POLLING, &headers, b"").status;
+    let refused = (0..40).map(options).filter(|status| *status == 429).count();
+    // What comes in ten seconds may come at once.
+    assert!((20..=30).contains(&refused), "{refused}");
+    (refused..40).for_each(|_| drop(gate.next()));
     gate.assert_no_more();
 }

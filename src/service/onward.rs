@@ -210,8 +210,8 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 }
 
 /// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it. `None`
-/// is a process of this host that does not say so, or a client of whom a trusted proxy says something else: it must not get
-/// what is that proxy's.
+/// is a process of this host that does not say so, or a client that a trusted proxy describes in another way: it must not
+/// get what is that proxy's.
 pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[TrustedProxy]) -> Option<IpAddr> {
     let mut address = client.peer.ip();
     let mut is_trusted = client.peer.is_among(trusted);

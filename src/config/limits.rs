@@ -32,6 +32,10 @@ pub(super) const LIMITS: &[Row<Written>] = {
             |table, key, written| written.client_sessions = table.value(key, count(0..=CONNECTIONS_MAX))),
         row(Limits, "max_tunnels", Count, Example("10_000"), "most forwarded upgrades (tunnels); unset: max_sessions",
             |table, key, written| written.max_tunnels = table.value(key, count(0..=CONNECTIONS_MAX))),
+        row(Limits, "client_tunnels", Count, Example("2_500"), "most tunnels of one client; unset: a quarter of those",
+            |table, key, written| written.client_tunnels = table.value(key, count(0..=CONNECTIONS_MAX))),
+        row(Limits, "client_requests", Count, Default("1_000"), "most forwarded requests of one client at once",
+            |table, key, written| written.client_requests = table.value(key, count(0..=CONNECTIONS_MAX))),
         row(Limits, "handshakes_per_second", Count, Default("1_000"), "most new sessions a second; ten seconds' worth may come at once",
             |table, key, written| written.handshakes = table.value(key, count(0..=RATE_MAX))),
         row(Limits, "client_handshakes_per_second", Count, Example("50"), "the same for one client; unset: a twentieth",
@@ -52,6 +56,8 @@ pub(super) struct Written {
     client_connections: Option<usize>,
     client_sessions: Option<usize>,
     max_tunnels: Option<usize>,
+    client_tunnels: Option<usize>,
+    client_requests: Option<usize>,
     handshakes: Option<usize>,
     client_handshakes: Option<usize>,
     memory_max: MemoryMax,
@@ -73,6 +79,7 @@ pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
         |whole: usize, parts, unset| if whole == Settings::NONE { unset } else { whole.div_ceil(parts) };
     let handshakes_per_second = or(written.handshakes, unset.handshakes_per_second);
     let max_connections = or(written.max_connections, unset.max_connections);
+    let max_tunnels = or(written.max_tunnels, unset.max_tunnels);
     let clients = Settings {
         max_connections,
         client_connections: or(
@@ -80,7 +87,9 @@ pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
             share(max_connections, Settings::SHARE, unset.client_connections),
         ),
         client_sessions: or(written.client_sessions, unset.client_sessions),
-        max_tunnels: or(written.max_tunnels, unset.max_tunnels),
+        max_tunnels,
+        client_tunnels: or(written.client_tunnels, share(max_tunnels, Settings::SHARE, unset.client_tunnels)),
+        client_requests: or(written.client_requests, unset.client_requests),
         handshakes_per_second,
         client_handshakes_per_second: or(
             written.client_handshakes,
@@ -96,6 +105,7 @@ pub(super) fn read(table: &Table<'_>, server: &server::Settings) -> Limits {
 fn judge(table: &Table<'_>, clients: &Settings, max_sessions: usize) {
     for (key, limit, beside, whole) in [
         ("client_connections", clients.client_connections, "max_connections", clients.max_connections),
+        ("client_tunnels", clients.client_tunnels, "max_tunnels", clients.max_tunnels),
         ("client_sessions", clients.client_sessions, "server.max_sessions", max_sessions),
         (
             "client_handshakes_per_second",
@@ -108,7 +118,13 @@ fn judge(table: &Table<'_>, clients: &Settings, max_sessions: usize) {
             table.report_idle(key, format!("above {beside}, which is {whole}"));
         }
     }
-    let limits = [clients.client_connections, clients.client_sessions, clients.client_handshakes_per_second];
+    let limits = [
+        clients.client_connections,
+        clients.client_sessions,
+        clients.client_tunnels,
+        clients.client_requests,
+        clients.client_handshakes_per_second,
+    ];
     if clients.count_private && limits.iter().all(|limit| *limit == Settings::NONE) {
         table.report_idle("count_private", "where no client is limited".to_owned());
     }

@@ -26,10 +26,17 @@ pub struct HeldSession {
     _client: Option<Held>,
 }
 
-/// A tunnel.
+/// A tunnel, which counts among all, and among those of its client.
 #[derive(Debug)]
 pub struct HeldTunnel {
     _all: Held,
+    _client: Option<Held>,
+}
+
+/// A request of a client.
+#[derive(Debug)]
+pub struct HeldRequest {
+    _client: Option<Held>,
 }
 
 impl Count {
@@ -54,14 +61,20 @@ impl HeldConnection {
 }
 
 impl HeldTunnel {
-    pub(super) const fn new(all: Held) -> Self {
-        Self { _all: all }
+    pub(super) const fn new(all: Held, client: Option<Held>) -> Self {
+        Self { _all: all, _client: client }
+    }
+}
+
+impl HeldRequest {
+    pub(super) const fn new(client: Option<Held>) -> Self {
+        Self { _client: client }
     }
 }
 
 impl HeldSession {
-    pub(super) const fn new(held: Held) -> Self {
-        Self { _client: Some(held) }
+    pub(super) const fn new(client: Option<Held>) -> Self {
+        Self { _client: client }
     }
 }
 

@@ -1,4 +1,4 @@
-//! How much one client may take, and all together: connections, sessions and handshakes.
+//! How much one client may take, and all together: connections, sessions, handshakes, requests and tunnels.
 //!
 //! [`Limits`] is the type to read first. What is held is counted by guards ([`HeldConnection`], [`HeldSession`]); what
 //! comes per second, by token buckets. The counts of a client stay for as long as the cache has room: if one is dropped,
@@ -24,8 +24,8 @@ use crate::bucket::Bucket;
 use crate::limited::{Limit, Limited};
 pub use client::Client;
 use client::is_private;
-use held::Count;
-pub use held::{HeldConnection, HeldSession, HeldTunnel};
+use held::{Count, Held};
+pub use held::{HeldConnection, HeldRequest, HeldSession, HeldTunnel};
 pub use settings::Settings;
 
 /// What clients may take, and have taken.
@@ -56,6 +56,9 @@ struct Rules {
 struct Counts {
     connections: Count,
     sessions: Count,
+    requests: Count,
+    tunnels: Count,
+    preflights: Count,
     handshakes: Mutex<Bucket>,
 }
 
@@ -64,6 +67,15 @@ struct Counts {
 pub struct TooEarly {
     /// How long it should wait.
     pub wait: Duration,
+}
+
+/// Which limit a tunnel is beyond.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TunnelLimit {
+    /// That of its client.
+    Client,
+    /// That of all.
+    All,
 }
 
 impl Limits {
@@ -124,13 +136,34 @@ impl Limits {
         Err(client)
     }
 
-    /// Counts a tunnel; `None` if there are too many.
-    pub fn tunnel(&self) -> Option<HeldTunnel> {
-        let held = self.0.tunnels.take(self.0.rules.load().settings.max_tunnels);
-        if held.is_none() {
+    /// Counts a tunnel.
+    ///
+    /// # Errors
+    /// There are too many, in all or of its client.
+    pub fn tunnel(&self, client: Option<Client>) -> Result<HeldTunnel, TunnelLimit> {
+        let settings = self.0.rules.load().settings;
+        let own = self.share(client, settings.client_tunnels, Limit::ClientTunnels, |counts| &counts.tunnels);
+        let own = own.map_err(|_| TunnelLimit::Client)?;
+        let all = self.0.tunnels.take(settings.max_tunnels).ok_or_else(|| {
             self.0.limited.reached(Limit::MaxTunnels, None);
-        }
-        held.map(HeldTunnel::new)
+            TunnelLimit::All
+        })?;
+        Ok(HeldTunnel::new(all, own))
+    }
+
+    /// Counts a forwarded request of a client, which may have to wait in line.
+    ///
+    /// # Errors
+    /// It has too many.
+    pub fn request(&self, client: Option<Client>) -> Result<HeldRequest, Client> {
+        let max = self.0.rules.load().settings.client_requests;
+        self.share(client, max, Limit::ClientRequests, |counts| &counts.requests).map(HeldRequest::new)
+    }
+
+    /// Counts a preflight of a client that its backend is asked about; `None` if it has `max`.
+    pub fn preflight(&self, client: Option<Client>, max: usize) -> Option<HeldRequest> {
+        let Some(client) = client else { return Some(HeldRequest::new(None)) };
+        self.counts(client).preflights.take(max).map(|held| HeldRequest::new(Some(held)))
     }
 
     /// Counts a handshake.
@@ -165,11 +198,20 @@ impl Limits {
     /// It has too many.
     pub fn begin(&self, client: Option<Client>) -> Result<HeldSession, Client> {
         let max = self.0.rules.load().settings.client_sessions;
-        let Some(client) = client.filter(|_| max != Settings::NONE) else {
-            return Ok(HeldSession::default());
-        };
-        self.counts(client).sessions.take(max).map(HeldSession::new).ok_or_else(|| {
-            self.0.limited.reached(Limit::ClientSessions, Some(&client));
+        self.share(client, max, Limit::ClientSessions, |counts| &counts.sessions).map(HeldSession::new)
+    }
+
+    /// Takes one of what a client may have, where one is known and limited.
+    fn share(
+        &self,
+        client: Option<Client>,
+        max: usize,
+        limit: Limit,
+        of: fn(&Counts) -> &Count,
+    ) -> Result<Option<Held>, Client> {
+        let Some(client) = client.filter(|_| max != Settings::NONE) else { return Ok(None) };
+        of(&self.counts(client)).take(max).map(Some).ok_or_else(|| {
+            self.0.limited.reached(limit, Some(&client));
             client
         })
     }

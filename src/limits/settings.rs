@@ -11,6 +11,10 @@ pub struct Settings {
     pub client_sessions: usize,
     /// The maximum of tunnels: connections of forwarded requests that have switched protocols.
     pub max_tunnels: usize,
+    /// The maximum of tunnels of one client.
+    pub client_tunnels: usize,
+    /// The maximum of forwarded requests of one client at once, those that wait in line included.
+    pub client_requests: usize,
     /// How many sessions may begin in a second, once ten times as many have begun at once.
     pub handshakes_per_second: usize,
     /// The same for one client.
@@ -39,6 +43,8 @@ impl Settings {
             client_connections: max_connections.div_ceil(Self::SHARE),
             client_sessions: max_sessions.div_ceil(Self::SHARE),
             max_tunnels: max_sessions,
+            client_tunnels: max_sessions.div_ceil(Self::SHARE),
+            client_requests: CLIENT_REQUESTS,
             handshakes_per_second: HANDSHAKES,
             client_handshakes_per_second: HANDSHAKES.div_ceil(Self::RATE_SHARE),
             count_private: false,
@@ -54,6 +60,8 @@ impl Default for Settings {
             client_connections: Self::NONE,
             client_sessions: Self::NONE,
             max_tunnels: Self::NONE,
+            client_tunnels: Self::NONE,
+            client_requests: Self::NONE,
             handshakes_per_second: Self::NONE,
             client_handshakes_per_second: Self::NONE,
             count_private: false,
@@ -65,5 +73,7 @@ impl Default for Settings {
 const CONNECTIONS_EACH: usize = 4;
 /// Few sessions leave room for the requests of clients that have none.
 const CONNECTIONS_MIN: usize = 1000;
+/// A quarter of `max_requests` of a route.
+const CLIENT_REQUESTS: usize = 1000;
 /// A small part of what one core can do, and ten seconds of it are `max_sessions` by default.
 const HANDSHAKES: usize = 1000;

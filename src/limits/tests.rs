@@ -34,6 +34,18 @@ fn a_private_address_counts_only_if_it_is_known_whose_it_is() {
 }
 
 #[test]
+fn one_clients_preflights_leave_room_for_the_others() {
+    let limits = limits(Settings::default(), &[]);
+    let preflight = |address: &str| limits.preflight(limits.client(ip(address)), 2);
+    let held = [0, 1].map(|_| preflight("192.0.2.1").unwrap());
+    assert!(preflight("192.0.2.1").is_none(), "it has two");
+    assert!(preflight("192.0.2.2").is_some());
+    assert!((0..3).all(|_| preflight("10.0.0.1").is_some()), "nobody knows whose they are");
+    drop(held);
+    assert!(preflight("192.0.2.1").is_some());
+}
+
+#[test]
 fn what_is_dropped_counts_no_more() {
     let settings = Settings { max_connections: 3, client_connections: 2, ..Settings::default() };
     let limits = limits(settings, &[]);

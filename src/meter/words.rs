@@ -79,6 +79,10 @@ words! {
         Deny = "deny",
         /// Tunnels in all.
         MaxTunnels = "max_tunnels",
+        /// Tunnels of one client.
+        ClientTunnels = "client_tunnels",
+        /// Forwarded requests of one client at once.
+        ClientRequests = "client_requests",
         /// Forwarded requests at once, of a route or to an upstream.
         MaxRequests = "max_requests",
         /// The length of a forwarded request's body.
@@ -322,8 +326,7 @@ words! {
     }
 }
 
-/// A status as a label: the codes that a route is known to answer, and the class of every other, so that
-/// `status=~"5.."` finds all errors of a class.
+/// A status as a label: the codes that a route is known to answer, and the class of each other (`status=~"5.."` finds all).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Status(usize);
 

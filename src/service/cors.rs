@@ -393,6 +393,8 @@ const ORIGIN_LEN_MAX: usize = 300;
 const HEARD_LEN_MAX: usize = 1024;
 /// How many preflights of a route may be pending: each holds a connection to the backend.
 const PREFLIGHTS_MAX: usize = 256;
+/// How many of them may be one client's.
+pub(super) const PREFLIGHTS_OF_ONE: usize = PREFLIGHTS_MAX / 4;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use super::cors::is_preflight;
 use super::guard::{Guard, expiry};
 use super::onward::Onward;
 use super::refusals::{Reason, Refusals};
-use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, unavailable};
+use super::replies::{OUT_OF_ROUTE, SHORT_OF_MEMORY, Unreached, plain, too_many, unavailable};
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
@@ -28,7 +28,7 @@ use crate::address::{RemoteAddress, TrustedProxy};
 use crate::budget::Budget;
 use crate::client_body::ClientBody;
 use crate::limited::Limit;
-use crate::limits::Limits;
+use crate::limits::{self, HeldRequest, HeldTunnel, Limits, TunnelLimit};
 use crate::meter::{Meter, Op};
 use crate::spelling::{HeadBytes, Spelling};
 use crate::transport::polling::{discard, respond as respond_with};
@@ -107,14 +107,16 @@ impl Forward {
         if route.body.max.is_some_and(|max| body.size_hint().lower() > max as u64) {
             return self.unread(body, self.refuse_large(client.peer));
         }
+        let address = onward::address_of(&head.headers, &client, &self.trusted_proxies);
+        let own = self.limits.client(address);
         // A drain waits for those that wait in line, too.
         let token = self.tracker.token();
-        let Ok(passes) = self.enter().await else {
-            self.limits.limited().reached(Limit::MaxRequests, Some(&client.peer));
-            return self.unread(body, unavailable("too many requests are being forwarded\n"));
+        let places = match self.enter(own, client.peer).await {
+            Ok(places) => places,
+            Err(refusal) => return self.unread(body, *refusal),
         };
         let upstream = Arc::clone(&self.upstream);
-        let under_way = UnderWay::new(token, upstream, passes, patience, self.meter.clone());
+        let under_way = UnderWay::new(token, upstream, places, patience, self.meter.clone());
         let via = route.via.then_some(&*self.via);
         // A preflight has no credentials by which the client could be known; nor does it send or become anything else.
         let is_preflight = head.method == Method::OPTIONS
@@ -132,10 +134,10 @@ impl Forward {
         let spelling = Spelling::of_client(&head.extensions);
         head.extensions.remove::<HeadBytes>();
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
-        let tunnel = upgrade.as_ref().map(|_| self.limits.tunnel());
-        if matches!(tunnel, Some(None)) {
-            return self.unread(body, unavailable("too many tunnels are open\n"));
-        }
+        let tunnel = match upgrade.as_ref().map(|_| self.tunnel(own)).transpose() {
+            Ok(tunnel) => tunnel,
+            Err(refusal) => return self.unread(body, *refusal),
+        };
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
         let pinned = if client.peer.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
@@ -146,7 +148,6 @@ impl Forward {
             identity: route.identity(),
             rules: &route.request_headers,
         };
-        let address = onward::address_of(&head.headers, &client, &self.trusted_proxies);
         let request = ForwardRequest {
             client: address,
             headers: onward::for_forward(&head, upgrade.is_some(), &onward),
@@ -195,9 +196,32 @@ impl Forward {
         }
     }
 
-    /// Waits for a place among the requests of the route, and then among those to the upstream.
-    async fn enter(&self) -> Result<[Pass; 2], Overcrowded> {
-        Ok([self.gate.enter().await?, self.upstream.gate().enter().await?])
+    /// Takes a place among the requests of the client, and waits for one among those of the route, and then among those to
+    /// the upstream.
+    async fn enter(
+        &self,
+        own: Option<limits::Client>,
+        peer: RemoteAddress,
+    ) -> Result<(HeldRequest, [Pass; 2]), Box<Response>> {
+        let own = self.limits.request(own);
+        let own = own.map_err(|_| Box::new(too_many("this client has too many requests under way\n")))?;
+        let passes =
+            async { Ok::<_, Overcrowded>([self.gate.enter().await?, self.upstream.gate().enter().await?]) };
+        let passes = passes.await.map_err(|Overcrowded| {
+            self.limits.limited().reached(Limit::MaxRequests, Some(&peer));
+            Box::new(unavailable("too many requests are being forwarded\n"))
+        })?;
+        Ok((own, passes))
+    }
+
+    /// Takes a place among the tunnels.
+    fn tunnel(&self, own: Option<limits::Client>) -> Result<HeldTunnel, Box<Response>> {
+        self.limits.tunnel(own).map_err(|limit| {
+            Box::new(match limit {
+                TunnelLimit::Client => too_many("this client has too many tunnels\n"),
+                TunnelLimit::All => unavailable("too many tunnels are open\n"),
+            })
+        })
     }
 
     fn refuse_large(&self, peer: RemoteAddress) -> Response {

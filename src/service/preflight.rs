@@ -2,7 +2,7 @@
 
 use http::request::Parts;
 
-use super::cors::{CorsLayer, FromBackend, is_preflight};
+use super::cors::{CorsLayer, FromBackend, PREFLIGHTS_OF_ONE, is_preflight};
 use super::handshake::Handshake;
 use super::refusals::Reason;
 use super::replies::unavailable;
@@ -47,7 +47,10 @@ pub(super) async fn ask(
         route.refusals.note_origin(&head.headers);
         return Some(polling::refuse(framing, Refusal::Forbidden)).filter(worth);
     }
-    let Some(_place) = cors.admit_preflight() else {
+    let client = route.limits.client(route.address_of(&head.headers, client));
+    let (Some(_own), Some(_place)) =
+        (route.limits.preflight(client, PREFLIGHTS_OF_ONE), cors.admit_preflight())
+    else {
         route.refusals.note(Reason::Preflights);
         return Some(unavailable("too many preflights at once\n"));
     };

@@ -23,6 +23,13 @@ pub(super) fn unavailable(text: &'static str) -> Response {
     response
 }
 
+/// Returns the response to a client that has too much under way itself.
+pub(super) fn too_many(text: &'static str) -> Response {
+    let mut response = unavailable(text);
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response
+}
+
 /// Returns the time to retry if it is not known when there will be room.
 pub(super) const fn retry_after() -> HeaderValue {
     HeaderValue::from_static(RETRY_AFTER_SECONDS)

@@ -12,6 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::budget::Budget;
 use crate::duplex::{Patience, Piece};
+use crate::limits::HeldRequest;
 use crate::meter::{Broken, Meter};
 use crate::upstream::{AnswerBody, AnswerError, InUse, Pass};
 
@@ -34,8 +35,8 @@ pub struct UnderWay {
     _token: TaskTrackerToken,
     /// Keeps the upstream from being retired before the response is complete.
     _upstream: Arc<InUse>,
-    /// Its places among those of its route and its upstream.
-    _passes: [Pass; 2],
+    /// Its places among those of its client, and among those of its route and its upstream.
+    _places: (HeldRequest, [Pass; 2]),
     /// The patience of the client's connection: tells a stalled client from one that disconnected.
     patience: Patience,
     meter: Meter,
@@ -46,11 +47,11 @@ impl UnderWay {
     pub fn new(
         token: TaskTrackerToken,
         upstream: Arc<InUse>,
-        passes: [Pass; 2],
+        places: (HeldRequest, [Pass; 2]),
         patience: Patience,
         meter: Meter,
     ) -> Self {
-        Self { _token: token, _upstream: upstream, _passes: passes, patience, meter }
+        Self { _token: token, _upstream: upstream, _places: places, patience, meter }
     }
 
     fn broke(&self, reason: Broken) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::site::{Plan, Site, ok};
 use crate::support::http::{Client, Response};
-use crate::support::wire::Fill;
+use crate::support::wire::{Fill, Wire};
 use crate::support::{SOON, assert_took, eventually, metrics, ms, patiently};
 
 /// Returns a site with lines in `[limits]`.
@@ -265,4 +265,53 @@ fn more_tunnels_than_there_may_be_get_a_503() {
         site.accept_within(ms(300)).is_some()
     };
     eventually(is_free, || "there is room again".to_owned());
+}
+
+/// Connects from another address than the other clients.
+fn another(site: &Site) -> Client {
+    Client { wire: Wire::connect_from(site.target.public, "127.0.0.2") }
+}
+
+#[track_caller]
+fn assert_too_many(answer: &Response) {
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("5")), "{answer:?}");
+}
+
+#[test]
+fn one_client_leaves_requests_and_tunnels_to_the_others() {
+    let site = within("count_private = true\nclient_requests = 2");
+    let mut slow = [site.client(), site.client()].map(|mut client| {
+        client.send_get("/slow");
+        let mut line = site.accept();
+        line.request();
+        (client, line)
+    });
+    assert_too_many(&site.client().get("/more"));
+    let mut other = another(&site);
+    other.send_get("/other");
+    let mut line = site.accept();
+    line.request();
+    line.reply(&ok("other"));
+    other.answer().assert(200, "other");
+    assert_told(&site, "client_requests");
+    let [(client, line), _] = &mut slow;
+    line.reply(&ok("1"));
+    client.answer().assert(200, "1");
+    let has_room = || {
+        site.client().send_get("/room");
+        site.accept_within(ms(300)).is_some()
+    };
+    eventually(has_room, || "there is room again".to_owned());
+
+    let site = within("count_private = true\nclient_tunnels = 1");
+    let tunnel = crate::tunnel::tunnel(&site);
+    let upgrade = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let mut more = site.client();
+    more.wire.send(upgrade);
+    assert_too_many(&more.answer());
+    assert_told(&site, "client_tunnels");
+    let mut other = another(&site);
+    other.wire.send(upgrade);
+    assert!(site.accept_within(SOON).is_some());
+    drop(tunnel);
 }

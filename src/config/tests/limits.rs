@@ -28,6 +28,8 @@ fn a_client_has_a_quarter_of_what_all_have_unless_it_is_written() {
     assert_eq!((written.max_connections, written.client_connections), (9, 3));
     assert_eq!((written.client_sessions, written.handshakes_per_second), (Settings::NONE, Settings::NONE));
     assert_eq!(limits("[limits]\nhandshakes_per_second = 30\n").client_handshakes_per_second, 2);
+    let tunnels = limits("[limits]\nmax_tunnels = 10\n");
+    assert_eq!((tunnels.client_tunnels, tunnels.client_requests, unset.client_tunnels), (3, 1000, 2_500));
     let endless = limits("[limits]\nmax_connections = 0\n");
     assert_eq!((endless.max_connections, endless.client_connections), (Settings::NONE, 10_000));
 }
@@ -48,7 +50,7 @@ fn a_limit_that_is_never_reached_is_a_fault() {
             "limits.client_handshakes_per_second: means nothing above handshakes_per_second",
         ),
         (
-            "count_private = true\nclient_connections = 0\nclient_sessions = 0\nclient_handshakes_per_second = 0",
+            "count_private = true\nclient_connections = 0\nclient_sessions = 0\nclient_handshakes_per_second = 0\nclient_tunnels = 0\nclient_requests = 0",
             "limits.count_private: means nothing where no client is limited",
         ),
         ("client_sessions = -1", "limits.client_sessions: found -1, expected a number from 0 to"),

@@ -73,7 +73,7 @@ impl Default for Settings {
 const CONNECTIONS_EACH: usize = 4;
 /// Few sessions leave room for the requests of clients that have none.
 const CONNECTIONS_MIN: usize = 1000;
-/// A quarter of `max_requests` of a route.
+/// A quarter of what a route may have under way (`max_requests`) by default.
 const CLIENT_REQUESTS: usize = 1000;
 /// A small part of what one core can do, and ten seconds of it are `max_sessions` by default.
 const HANDSHAKES: usize = 1000;

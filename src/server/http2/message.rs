@@ -27,8 +27,8 @@ pub(super) enum Asked {
     WebSocket(HeaderValue),
 }
 
-/// Returns a request as it would be read from HTTP/1.1 but for its cookies, and what it needs of its response. `terms` are what it takes with
-/// it if it becomes a byte stream.
+/// Returns a request as it would be read from HTTP/1.1 but for its cookies ([`join_cookies`]), and what it needs of its
+/// response. `terms` are what it takes with it if it becomes a byte stream.
 pub(super) fn read(request: Request, terms: impl FnOnce() -> StreamTerms) -> (Request, Asked) {
     let (mut head, body) = request.into_parts();
     let mut asked = if head.method == Method::HEAD { Asked::Head } else { Asked::Whole };

@@ -37,6 +37,7 @@ struct State {
     are_last: bool,
     /// When the last of them must have come.
     closes_at: Option<Instant>,
+    /// Whether one came after that.
     is_too_late: bool,
 }
 

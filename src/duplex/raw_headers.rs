@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
+use crate::budget::Charge;
+
 /// The headers of a connection as bytes: what its server and the stream below hyper exchange about them.
 #[derive(Clone, Default, Debug)]
 pub struct RawHeaders(Arc<Shared>);
@@ -29,6 +31,8 @@ struct Shared {
 struct State {
     /// What was read of a request's header, perhaps with the beginning of the body.
     request: Vec<u8>,
+    /// What a header that has not come in full takes, here and in hyper's buffer.
+    charge: Option<Charge>,
     /// The header of a request that was read elsewhere.
     whole: Bytes,
     /// What comes next in the input.
@@ -98,6 +102,13 @@ enum Refusal {
 }
 
 impl RawHeaders {
+    /// Counts what a header takes that has not come in full, if it is large already.
+    #[must_use]
+    pub fn counted(self, charge: Charge) -> Self {
+        self.state().charge = Some(charge);
+        self
+    }
+
     /// Notes that a request was read. Hyper found `lines` header lines in it, and its body has this length, if known.
     /// What comes next is not a header.
     pub fn begin_request(&self, lines: usize, body_len: Option<u64>) {
@@ -108,6 +119,8 @@ impl RawHeaders {
             None => state.is_lost = true,
         }
         state.place = Place::Served;
+        // From now on it counts with its request.
+        state.charge();
         self.0.head_len.store(head_len.unwrap_or_default(), Ordering::Relaxed);
     }
 
@@ -140,7 +153,7 @@ impl RawHeaders {
         if spelled.is_some() {
             state.spelled = spelled;
         }
-        state.request.clear();
+        state.clear();
         state.request.shrink_to(KEPT_LEN_MAX);
         state.whole = Bytes::new();
         if state.place == Place::Served {
@@ -166,17 +179,33 @@ impl RawHeaders {
 
     /// Forgets what was read since the last request was answered: it belonged to that request.
     pub fn forget(&self) {
-        self.state().request.clear();
+        self.state().clear();
+    }
+
+    /// Returns whether more lines than this were read of the current header.
+    pub fn has_lines_over(&self, max: usize) -> bool {
+        // The first line is none of them.
+        memchr_iter(b'\n', &self.state().request).nth(max + 1).is_some()
+    }
+
+    /// Returns whether memory is short, and a large header has not come in full.
+    pub fn is_too_much(&self) -> bool {
+        let state = self.state();
+        state.request.len() > LARGE_LEN && state.charge.as_ref().is_some_and(Charge::is_scarce)
     }
 
     /// Releases the buffer for the next request, which is not expected soon.
     pub fn rest(&self) {
-        self.state().request = Vec::new();
+        let mut state = self.state();
+        state.clear();
+        state.request = Vec::new();
     }
 
     /// Ends the reading of headers: the connection now speaks another protocol.
     pub fn end(&self) {
-        self.state().place = Place::Over;
+        let mut state = self.state();
+        state.place = Place::Over;
+        state.charge();
     }
 
     /// Returns whether the connection speaks another protocol.
@@ -190,7 +219,7 @@ impl RawHeaders {
         let is_refused = state.refusal == Refusal::Kept;
         if is_refused {
             state.refusal = Refusal::Final;
-            state.request.clear();
+            state.clear();
             // It is read and counted again.
             state.is_lost = true;
             state.place = Place::Head;
@@ -240,12 +269,29 @@ impl RawHeaders {
         // A longer header is refused.
         if state.place.is_head() && state.request.len() < HEAD_LEN_MAX {
             state.request.extend_from_slice(bytes);
+            state.charge();
         }
         None
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets the header.
+    fn clear(&mut self) {
+        self.request.clear();
+        self.charge();
+    }
+
+    /// Counts what has come of a header, and is still to come in full.
+    fn charge(&mut self) {
+        let len = if self.place.is_head() { self.request.len() } else { 0 };
+        if let Some(charge) = &mut self.charge {
+            charge.set(if len > LARGE_LEN { 2 * len } else { 0 });
+        }
     }
 }
 
@@ -307,5 +353,7 @@ const REFUSAL: &[u8] =
 const HYPERS_LINES_MAX: usize = 100;
 /// Room kept for the next header, enough for a usual one.
 const KEPT_LEN_MAX: usize = 4 << 10;
+/// Less of a header is about what each request takes anyhow.
+const LARGE_LEN: usize = 8 << 10;
 /// Hyper's limit.
 const HEAD_LEN_MAX: usize = 64 << 10;

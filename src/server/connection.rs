@@ -168,7 +168,7 @@ pub(super) async fn refuse<M, S>(
     let _open = connections.opened();
     let ended = match opened(&connecting, stream, peer, None, &ending, &connections).await {
         Ok((io, info, Protocol::Http1)) => {
-            let raw_headers = info.raw_headers.clone();
+            let raw_headers = info.raw_headers.clone().counted(connections.charge());
             let mut http = Http::new(Arc::clone(&connecting.http), io, make(info), raw_headers);
             ending.around(&mut http, Http::change).await
         }

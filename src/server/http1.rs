@@ -42,7 +42,6 @@ use super::connection_limits::Exceeded;
 use super::ending::EndingStage;
 use crate::duplex::{Duplex, Outside, RawHeaders, Tracked, Unflushed};
 use crate::hop;
-use crate::limited::Limit;
 
 /// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
 pub(super) struct Http<S: Serve> {
@@ -89,7 +88,7 @@ enum Stage<S: Serve> {
     Answering(Answering<S>),
     /// The next request is waited for, without hyper.
     Idle(Idle),
-    /// The client took too long for a header, and is told so.
+    /// A header has not come in full and is refused, and the client is told so.
     Refusing(Box<Refusing>),
     Over,
 }
@@ -361,8 +360,8 @@ impl<S: Serve> Future for Http<S> {
                             this.detach_idle();
                         }
                         CallStatus::Between(_) => {
-                            ready!(this.poll_slow_header(cx));
-                            this.refuse_slow();
+                            let limit = ready!(this.poll_refused_header(cx));
+                            this.refuse_header(limit);
                         }
                         CallStatus::WaitsSince(_) | CallStatus::Busy => return Poll::Pending,
                     }
@@ -381,12 +380,12 @@ impl<S: Serve> Future for Http<S> {
                     if !matches!(this.status(), CallStatus::Between(_)) {
                         return Poll::Pending;
                     }
-                    ready!(this.poll_slow_header(cx));
-                    this.refuse_slow();
+                    let limit = ready!(this.poll_refused_header(cx));
+                    this.refuse_header(limit);
                 }
                 Stage::Refusing(refusing) => {
                     ready!(refusing.poll(cx))?;
-                    return Poll::Ready(Err(Exceeded(Limit::HeaderTimeout).into()));
+                    return Poll::Ready(Err(Exceeded(refusing.limit).into()));
                 }
                 Stage::Over => return Poll::Ready(Ok(())),
             }

@@ -98,7 +98,7 @@ where
     ) {
         let serving = Arc::clone(&self.serving);
         let io = io.with_patience(Some(info.patience.clone()));
-        let raw_headers = info.raw_headers.clone();
+        let raw_headers = info.raw_headers.clone().counted(serving.connections.charge());
         let mut http = Http::new(settings, io, (serving.make)(info), raw_headers);
         prepare(&mut http);
         serving.tasks.spawn(Busy { http, kept: Some(self) });

@@ -62,6 +62,12 @@ fn a_header_over_a_limit_gets_a_431_or_414() {
     }
     site.assert_quiet();
     site.assert_healthy();
+    // One line more than there may be at most, which is for hyper to refuse.
+    let site = within("header_timeout = \"5s\"");
+    let mut client = site.client();
+    client.wire.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "a: b\r\n".repeat(500)).as_bytes());
+    assert_eq!(client.answer().status, 431);
+    assert_told(&site, "header_lines");
 }
 
 #[test]

@@ -141,6 +141,60 @@ fn large_headers_are_counted_and_from_nine_tenths_of_the_memory_on_their_request
 }
 
 #[test]
+fn a_large_header_counts_before_it_has_come_in_full_and_is_refused_once_memory_is_short() {
+    if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
+        return;
+    }
+    const MAX: usize = MEMORY_MAX / 2;
+    let sections = format!("[limits]\nmemory_max = {MAX}\nheader_timeout = \"2m\"\n");
+    let world = World::start_with(&Setup { sections, ..Setup::new() }, Target::proxy);
+    let (mut poller, peer) = world.poller();
+    let public = world.target.public;
+    let counts = |what: &str, expected: &dyn Fn(usize) -> bool| {
+        eventually(|| expected(counted(&world)), || format!("{what}: {} bytes", counted(&world)));
+    };
+    let begun = format!("GET {POLLING} HTTP/1.1\r\nHost: h\r\nCookie: {}", "c".repeat(60_000));
+    let unfinished = |len: usize| {
+        let mut wire = Wire::connect(public);
+        wire.send(&begun.as_bytes()[..len]);
+        wire
+    };
+
+    let small = unfinished(8000);
+    let ours = Client::connect(public);
+    poller.post_ok("4usual");
+    peer.assert_text("usual");
+    assert_eq!(counted(&world), 0, "what each request may take");
+    let mut large = unfinished(begun.len());
+    counts("one is large", &|counted| (begun.len()..3 * begun.len()).contains(&counted));
+    large.send(b"\r\n\r\n");
+    Client { wire: large }.answer();
+    counts("it is answered", &|counted| counted == 0);
+    drop((small, ours));
+
+    let mut held = Vec::new();
+    while counted(&world) + 2 * begun.len() < MAX / 10 * 9 {
+        let before = counted(&world);
+        held.push(unfinished(begun.len()));
+        counts("many are large", &|counted| counted > before + begun.len());
+    }
+    let mut late = Client { wire: unfinished(begun.len()) };
+    assert_short(&late.answer());
+    assert!(late.ends_within(SOON));
+    // Those that were there go on, once there is room for what is made of them.
+    held.truncate(5);
+    counts("most are gone", &|counted| counted < MAX / 2);
+    let mut first = held.remove(0);
+    first.send(b"\r\n\r\n");
+    assert_ne!(Client { wire: first }.answer().status, 503);
+    assert!(metrics::has_counted(world.target.admin, "polliwog_limited_total", &["memory_max"]));
+    poller.post_ok("4served");
+    peer.assert_text("served");
+    drop(held);
+    counts("all are gone", &|counted| counted == 0);
+}
+
+#[test]
 fn what_waits_in_a_relay_is_counted_in_either_direction_until_its_end() {
     if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
         return;

@@ -1,6 +1,7 @@
 //! What is known of headers below hyper.
 
 use super::*;
+use crate::budget::Budget;
 
 #[test]
 fn a_requests_head_is_kept_until_it_is_answered() {
@@ -19,6 +20,45 @@ fn a_requests_head_is_kept_until_it_is_answered() {
     raw.await_request(None);
     raw.note_read(b"GET");
     assert_eq!(raw.request(), b"", "another protocol has no headers");
+}
+
+#[test]
+fn a_large_head_counts_until_its_request_begins_or_it_is_forgotten() {
+    let budget = Budget::new(Some(100_000));
+    let raw = RawHeaders::default().counted(budget.charge());
+    let ends: [fn(&RawHeaders); 6] = [
+        |raw| raw.begin_request(0, Some(0)),
+        |raw| raw.await_request(None),
+        RawHeaders::forget,
+        RawHeaders::rest,
+        RawHeaders::end,
+        |_| {},
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let raw = if number + 1 == ends.len() {
+            raw.clone()
+        } else {
+            RawHeaders::default().counted(budget.charge())
+        };
+        raw.note_read(b"GET /");
+        raw.note_read(&[b'a'; 8 << 10][5..]);
+        assert_eq!((budget.used(), raw.is_too_much()), (0, false), "{number}");
+        raw.note_read(&[b'a'; 37_808]);
+        assert_eq!((budget.used(), raw.is_too_much()), (92_000, true), "{number}");
+        end(&raw);
+        assert_eq!(budget.used() == 0, number + 1 < ends.len(), "{number}");
+    }
+    drop(raw);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn lines_are_counted_behind_the_first() {
+    let raw = RawHeaders::default();
+    raw.note_read(b"GET / HTTP/1.1\r\nA: b\r\nC: d\r");
+    assert!(!raw.has_lines_over(1));
+    raw.note_read(b"\n");
+    assert!(raw.has_lines_over(1) && !raw.has_lines_over(2));
 }
 
 #[test]

@@ -11,9 +11,9 @@ use crate::server::caller::{BoxError, Serve};
 use crate::server::connection_limits::Exceeded;
 
 impl<S: Serve> Http<S> {
-    /// Ready when a request's header that hyper reads has taken too long. Hyper's own timeout covers the wait before its
-    /// first byte, too.
-    pub(super) fn poll_slow_header(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready with why a request's header that hyper reads is refused before it has come in full: it has taken too long, or it
+    /// is large and memory is short. Hyper's own timeout covers the wait before its first byte, too.
+    pub(super) fn poll_refused_header(&mut self, cx: &mut Context<'_>) -> Poll<Limit> {
         let Some(attached) = &mut self.attached else { return Poll::Pending };
         // What is read while a body is held, or was until now, may belong to it.
         let has_body = attached.shared.is_body_held();
@@ -24,10 +24,13 @@ impl<S: Serve> Http<S> {
             attached.header_since = None;
             return Poll::Pending;
         }
+        if self.raw_headers.is_too_much() {
+            return Poll::Ready(Limit::MemoryMax);
+        }
         let answers = attached.shared.answers();
         let begun = attached.header_since.filter(|(before, _)| *before == answers);
         let (_, since) = *attached.header_since.insert(begun.unwrap_or_else(|| (answers, Instant::now())));
-        self.poll_due(cx, since + self.settings.limits.header_timeout)
+        self.poll_due(cx, since + self.settings.limits.header_timeout).map(|()| Limit::HeaderTimeout)
     }
 
     /// Returns whether hyper has nothing on its way out.
@@ -35,8 +38,8 @@ impl<S: Serve> Http<S> {
         self.attached.as_ref().is_none_or(|attached| attached.unflushed.is_done())
     }
 
-    /// Takes the stream from hyper, to refuse a header that takes too long.
-    pub(super) fn refuse_slow(&mut self) {
+    /// Takes the stream from hyper, to refuse a header that has not come in full.
+    pub(super) fn refuse_header(&mut self, limit: Limit) {
         let io = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Inside(connection) => Some(connection.into_parts().io),
             Stage::Upgradeable(connection) => connection.into_parts().map(|parts| parts.io),
@@ -46,8 +49,8 @@ impl<S: Serve> Http<S> {
         };
         self.rest_timer = None;
         if let Some(io) = io {
-            self.stage =
-                Stage::Refusing(Box::new(Refusing::new(io.into_inner().into_outside().into_inner())));
+            let duplex = io.into_inner().into_outside().into_inner();
+            self.stage = Stage::Refusing(Box::new(Refusing::new(limit, duplex)));
         }
     }
 
@@ -55,7 +58,10 @@ impl<S: Serve> Http<S> {
     pub(super) fn ended(&self, ended: hyper::Result<()>) -> Result<(), BoxError> {
         let refused = self.attached.as_ref().and_then(|attached| attached.shared.exceeded());
         let exceeded = match &ended {
-            Err(error) if error.is_parse_too_large() => Some(Limit::HeaderMax),
+            Err(error) if error.is_parse_too_large() => {
+                let has_many = self.raw_headers.has_lines_over(self.settings.limits.header_lines);
+                Some(if has_many { Limit::HeaderLines } else { Limit::HeaderMax })
+            }
             Ok(()) | Err(_) => refused,
         };
         exceeded.map_or_else(|| ended.map_err(Into::into), |limit| Err(Exceeded(limit).into()))

@@ -1,7 +1,7 @@
 //! A budget's promises: what is counted, at which levels something changes, and who ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ struct Calls(AtomicUsize);
 
 impl Wake for Calls {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(1, SeqCst);
     }
 }
 
@@ -43,7 +43,7 @@ impl Watched {
     }
 
     fn calls(&self) -> usize {
-        self.calls.0.load(Ordering::SeqCst)
+        self.calls.0.load(SeqCst)
     }
 
     fn holding(&self, bytes: usize) -> Holding {

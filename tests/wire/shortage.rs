@@ -142,10 +142,10 @@ fn large_headers_are_counted_and_from_nine_tenths_of_the_memory_on_their_request
 
 #[test]
 fn a_large_header_counts_before_it_has_come_in_full_and_is_refused_once_memory_is_short() {
+    const MAX: usize = MEMORY_MAX / 2;
     if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
         return;
     }
-    const MAX: usize = MEMORY_MAX / 2;
     let sections = format!("[limits]\nmemory_max = {MAX}\nheader_timeout = \"2m\"\n");
     let world = World::start_with(&Setup { sections, ..Setup::new() }, Target::proxy);
     let (mut poller, peer) = world.poller();

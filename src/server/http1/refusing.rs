@@ -23,9 +23,10 @@ pub(super) struct Refusing {
 impl Refusing {
     /// Takes the stream from hyper, which has written everything.
     pub(super) fn new(limit: Limit, duplex: Duplex) -> Self {
-        let (status, text) = match limit {
-            Limit::MemoryMax => (SHORT_OF_MEMORY, "the proxy is short of memory\n"),
-            _ => ("408 Request Timeout", "the request's header took too long\n"),
+        let (status, text) = if limit == Limit::MemoryMax {
+            (SHORT_OF_MEMORY, "the proxy is short of memory\n")
+        } else {
+            ("408 Request Timeout", "the request's header took too long\n")
         };
         let mut response = format!(
             "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\

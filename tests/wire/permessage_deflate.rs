@@ -85,7 +85,12 @@ fn long_messages_are_compressed_in_both_directions() {
 fn faults_of_a_client_close_with_their_code() {
     let Some(world) = compressing() else { return };
     let message = compressed(Op::TEXT, b"Hello");
+    // Empty stored blocks (RFC 1951, section 3.2.4): bytes without end, and nothing in them.
+    let blocks = [0, 0, 0, 0xff, 0xff].repeat(20_000);
+    let mut endless = vec![Frame { fin: false, payload: blocks.clone(), ..message.clone() }];
+    endless.resize(10, Frame { fin: false, ..Frame::new(Op::CONTINUATION, blocks) });
     let cases = [
+        ("blocks without content", endless, 1009),
         ("a bomb", vec![compressed(Op::BINARY, &vec![0; 1 << 20])], 1009),
         ("one byte too many", vec![compressed(Op::BINARY, &vec![0; 50_001])], 1009),
         ("what is no compression", vec![Frame { payload: vec![0xff; 20], ..message.clone() }], 1007),

@@ -4,6 +4,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::frames::END_STREAM;
 use super::*;
+use crate::duplex::{Patience, RawHeaders};
+use crate::server::http2::Http2;
 use crate::tls::Identity;
 
 const CONNECTION_CLOSE: &str = "connection: close\r\n";
@@ -154,6 +156,43 @@ async fn clients_are_told_of_another_tls_and_not_of_a_renewed_certificate() {
         assert!(frames.ends().await);
         replace(&mut server, &settings);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_with_a_connection_long_after_goaway_loses_it() {
+    let (client, ours) = tokio::io::duplex(64 << 10);
+    let info = ConnectInfo {
+        peer: any_port().into(),
+        secure: false,
+        subject: None,
+        patience: Patience::new(PATIENCE),
+        listener: "test".into(),
+        raw_headers: RawHeaders::default(),
+        pinned: crate::upstream::Pinned::default(),
+    };
+    let charge = crate::budget::Budget::default().charge();
+    let limits = ConnectionLimits { connection_requests: 1, ..ConnectionLimits::default() };
+    let service = |request: Request| async move {
+        if request.uri().path() == "/park" { std::future::pending().await } else { hello(request).await }
+    };
+    let make = Arc::new(move |_: ConnectInfo| service_fn(move |request| Box::pin(service(request))));
+    let http2 = Http2::new(make, info, ours.into(), PATIENCE, limits, Limited::default(), charge);
+    let connection = tokio::spawn(http2);
+    let mut frames = Frames::begin(client, &[]).await;
+    frames.get(1, "/park").await;
+    frames.get(3, "/").await;
+    assert_eq!(frames.body(3).await, b"hello");
+    // It never answers the PING behind which it would be too late.
+    for stream in [5, 7, 9] {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        frames.get(stream, "/").await;
+        assert_eq!(frames.body(stream).await, b"hello", "it may not have seen the GOAWAY yet");
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!connection.is_finished(), "it asks for nothing");
+    frames.get(11, "/").await;
+    assert!(frames.ends().await);
+    assert!(connection.await.unwrap().unwrap_err().to_string().contains("after GOAWAY"));
 }
 
 /// Connects by TLS.

@@ -1,5 +1,6 @@
 //! Dot segments of a path (RFC 3986, section 5.2.4), read as suspiciously as the most lenient backend reads them: `%2e`
-//! is a dot, and `\`, `%2f` and `%5c` beside a dot segment are slashes.
+//! is a dot, `\`, `%2f` and `%5c` beside a dot segment are slashes, and what follows a semicolon (a parameter, section 3.3)
+//! counts as nothing.
 //!
 //! Nothing is rewritten here. A path is resolved to find out where it leads; backends get what the client wrote.
 
@@ -17,7 +18,7 @@ pub(crate) enum Slashes {
 pub(crate) fn may_have(path: &str) -> bool {
     let mut before = 0;
     for &byte in path.as_bytes() {
-        if matches!(byte, b'%' | b'\\') || matches!(byte, b'.' | b'/') && before == b'/' {
+        if matches!(byte, b'%' | b'\\' | b';') || matches!(byte, b'.' | b'/') && before == b'/' {
             return true;
         }
         before = byte;
@@ -39,7 +40,7 @@ pub(crate) fn resolve(path: &str, slashes: Slashes) -> String {
             // What is left is a folder.
             Some(_) if index == last => kept.push(""),
             Some(_) => {}
-            None if segment.is_empty() && slashes == Slashes::Merged && index != last => {}
+            None if name(segment).is_empty() && slashes == Slashes::Merged && index != last => {}
             None => kept.push(segment),
         }
     }
@@ -65,6 +66,13 @@ pub(crate) fn decoded(path: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
+/// Returns a path as a backend reads it that cuts off the parameters of each segment; `None` if there are none.
+pub(crate) fn without_parameters(path: &str) -> Option<String> {
+    path.contains(';')
+        .then(|| path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()))
+        .map(|names| names.collect::<Vec<_>>().join("/"))
+}
+
 /// Returns whether the part after a prefix leads out of it, even if only on its way.
 pub(crate) fn climbs(rest: &str) -> bool {
     let mut depth = 0_usize;
@@ -77,7 +85,7 @@ pub(crate) fn climbs(rest: &str) -> bool {
                 },
                 // Two slashes may count as one.
                 Some(Dots::One) => {}
-                None => depth += usize::from(!segment.is_empty()),
+                None => depth += usize::from(!name(segment).is_empty()),
             }
             false
         })
@@ -126,9 +134,15 @@ enum Dots {
     Two,
 }
 
-/// Returns a segment that consists only of dots, without parameters after a semicolon, which some servers cut off.
+/// Returns a segment without its parameters, however their semicolon is written.
+fn name(segment: &str) -> &str {
+    let name = segment.split(';').next().unwrap_or_default();
+    ["%3b", "%3B"].iter().fold(name, |name, semicolon| name.split(semicolon).next().unwrap_or_default())
+}
+
+/// Returns a segment that consists only of dots, besides its parameters.
 fn dots(segment: &str) -> Option<Dots> {
-    let mut rest = segment.split(';').next().unwrap_or_default();
+    let mut rest = name(segment);
     let mut count = 0;
     while !rest.is_empty() {
         rest = rest
@@ -166,6 +180,8 @@ mod tests {
             ("/a%5c..%5Cb", "/b", "/b"),
             ("/a\\..\\b", "/b", "/b"),
             ("/a/..;x=1/b", "/b", "/b"),
+            ("/a/..%3bx/b", "/b", "/b"),
+            ("/a/;/../b", "/a/b", "/b"),
             ("/a%2fb/../c", "/c", "/c"),
             ("/a%2fb\\c", "/a%2fb\\c", "/a%2fb\\c"),
             ("/.a/..b/...", "/.a/..b/...", "/.a/..b/..."),
@@ -189,6 +205,9 @@ mod tests {
             "./..\\",
             "..;/a",
             "a/../../x/y",
+            ";/../a",
+            "/;x=1/../a",
+            "%3bx/../a",
         ] {
             assert!(climbs(rest), "{rest}");
         }
@@ -202,6 +221,19 @@ mod tests {
     #[test]
     fn a_common_path_is_not_looked_into() {
         assert!(!may_have("/socket.io/") && !may_have("/a/b.c") && !may_have("*"));
-        assert!(may_have("/.") && may_have("/a/%2e") && may_have("/a\\.."));
+        assert!(may_have("/.") && may_have("/a/%2e") && may_have("/a\\..") && may_have("/a;b"));
+    }
+
+    #[test]
+    fn parameters_are_cut_off_each_segment() {
+        for (path, cut) in [
+            ("/a/b", None),
+            ("/a;b", Some("/a")),
+            ("/a;b;c/d;e=f/", Some("/a/d/")),
+            ("/;/a", Some("//a")),
+            ("/a;x%2f..%2fb", Some("/a")),
+        ] {
+            assert_eq!(without_parameters(path).as_deref(), cut, "{path}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Hop-by-hop headers (RFC 9110, section 7.6.1), and lists in headers.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 /// Removes the hop-by-hop headers, and those that `Connection` names.
@@ -63,9 +63,9 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
 }
 
 /// Returns whether a header is kept even if `Connection` names it: those that a message is read by, the names of its
-/// trailers, and those that proxies add.
+/// trailers, those that proxies add, and those by which a backend knows who was let in.
 fn is_kept(name: &HeaderName) -> bool {
-    [HOST, CONTENT_LENGTH, TRAILER, FORWARDED, VIA].contains(name) || is_identity(name)
+    [HOST, CONTENT_LENGTH, TRAILER, FORWARDED, VIA, AUTHORIZATION, COOKIE].contains(name) || is_identity(name)
 }
 
 /// Returns whether a header identifies the client, or its request, besides the request itself. Only proxies should set
@@ -77,6 +77,14 @@ pub(crate) fn is_identity(name: &HeaderName) -> bool {
         // CGI gateways and the like write `-` as `_`, which makes it another header's name.
         || text.contains('_')
         || IDENTITY.contains(&text)
+}
+
+/// Returns whether a header is read as one that identifies the client by whatever reads `_` as `-`. No proxy sets such a
+/// one, and one that passes what it does not know would pass a client's lie.
+pub(crate) fn is_disguised_identity(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    text.contains('_')
+        && HeaderName::from_bytes(text.replace('_', "-").as_bytes()).is_ok_and(|name| is_identity(&name))
 }
 
 /// Returns the value of `Trailer` for a request that is passed on, which has only the trailers that it names: none says who
@@ -160,8 +168,17 @@ mod tests {
 
     #[test]
     fn connection_cannot_take_away_what_a_message_is_read_by() {
-        for name in ["host", "content-length", "trailer", "x-forwarded-for", "forwarded", "via", "x-real-ip"]
-        {
+        for name in [
+            "host",
+            "content-length",
+            "trailer",
+            "x-forwarded-for",
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "authorization",
+            "cookie",
+        ] {
             let mut headers = headers(&[("connection", b"close")]);
             headers.append(CONNECTION, HeaderValue::from_static(name));
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::fault::{Place, Problem, Sink};
 use super::key::{Section, Shown, Type};
 use super::row::{Row, read_rows, row};
@@ -140,6 +142,7 @@ pub(super) fn read(
                 networks,
                 jwt,
                 auth,
+                identity: Arc::default(),
                 allowed_origins,
                 cors,
                 compression,
@@ -154,7 +157,20 @@ pub(super) fn read(
             });
         }
     }
+    let identity: Arc<[_]> = identity(&routes).into();
+    for route in &mut routes {
+        route.identity = Arc::clone(&identity);
+    }
     routes
+}
+
+/// Returns the headers by which the backend of any route knows who was let in: the backend of one may be that of another.
+fn identity(routes: &[Route]) -> Vec<HeaderName> {
+    let mut names: Vec<_> =
+        routes.iter().filter_map(|route| route.auth.as_ref()).flat_map(|auth| auth.headers.clone()).collect();
+    names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    names.dedup();
+    names
 }
 
 /// Reports an upstream that no client of such a route can reach.

@@ -36,6 +36,9 @@ pub enum Invalid {
     /// It cannot be read.
     #[error("the token is malformed")]
     Malformed,
+    /// The request may have another, by which a backend could know the client.
+    #[error("there is more than one token")]
+    Several,
     /// No key is known by which it could be verified; there may be a new one.
     #[error("the token's key is unknown")]
     UnknownKey,

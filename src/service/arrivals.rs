@@ -172,6 +172,7 @@ async fn authorize(
         None => None,
     };
     let Some(auth) = &guard.auth else { return Ok((None, expires_at)) };
+    granted::replace(&mut headers, &auth.settings.headers, None);
     if let Some(offer) = offer(&open.protocols) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
     }
@@ -191,7 +192,7 @@ fn offer(protocols: &[String]) -> Option<HeaderValue> {
 fn request(route: &SessionRoute, open: Open, granted: Option<&Granted>, proxy: &Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
-    granted::replace(&mut headers, route.settings.identity(), granted);
+    granted::replace(&mut headers, &route.settings.identity, granted);
     let (dialect, revision) = dialect::named_by_proxy(&dialect, revision);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Some(offer) = offer(&protocols) {

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::Client;
-use super::granted::Granted;
+use super::granted::{self, Granted};
 use super::onward::{self, Onward};
 use super::refusals::{Reason, Refusals};
 use super::replies::retry_after;
@@ -74,8 +74,10 @@ pub(super) enum NoAnswer {
 }
 
 impl Question {
-    /// Asks about a request for this target, whose header says who its client is.
+    /// Asks about a request for this target, whose header says who its client is. What else might say what is asked for is
+    /// left out, by whatever way it came.
     pub(super) fn new(method: &Method, target: &str, mut headers: HeaderMap) -> Self {
+        granted::replace(&mut headers, &TARGETS, None);
         for (name, value) in [(X_FORWARDED_METHOD, method.as_str()), (X_FORWARDED_URI, target)] {
             // A request's target has no byte that a header can't have.
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
@@ -123,7 +125,7 @@ impl Auth {
     ) -> Result<(), Box<Denied>> {
         // The route's own headers are for its backend.
         let rules = HeaderRules::default();
-        let onward = Onward { client, trusted, via, identity: &[], rules: &rules };
+        let onward = Onward { client, trusted, via, identity: &self.settings.headers, rules: &rules };
         let target = head.uri.path_and_query().map_or(ROOT, PathAndQuery::as_str);
         let question = Question::new(&head.method, target, onward::for_auth(head, &onward));
         head.extensions.insert(self.ask(question).await?);
@@ -190,6 +192,15 @@ pub(super) fn unavailable() -> Reply {
 
 /// The server's URL is what is asked for, whatever the client asks for.
 const ROOT: &str = "/";
+/// What servers are known to read the target or the method of the asked request from, besides its own names.
+const TARGETS: [HeaderName; 6] = [
+    X_FORWARDED_METHOD,
+    X_FORWARDED_URI,
+    HeaderName::from_static("x-original-method"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 /// More than a page to log in at needs.

@@ -145,7 +145,7 @@ impl Forward {
             client: &client,
             trusted: &self.trusted_proxies,
             via,
-            identity: route.identity(),
+            identity: &route.identity,
             rules: &route.request_headers,
         };
         let request = ForwardRequest {

@@ -37,13 +37,14 @@ impl Jwt {
     /// The client may not come in.
     pub(super) fn admit(
         &self,
-        token: Option<String>,
+        token: Result<Option<String>, Invalid>,
     ) -> Pin<Box<dyn Future<Output = Result<Instant, Box<Denied>>> + Send + '_>> {
         // Apart from the caller's future, as with the auth server.
         Box::pin(self.judge(token))
     }
 
-    async fn judge(&self, token: Option<String>) -> Result<Instant, Box<Denied>> {
+    async fn judge(&self, token: Result<Option<String>, Invalid>) -> Result<Instant, Box<Denied>> {
+        let token = token.map_err(|why| self.refuse(why))?;
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             self.meter.token(TokenOutcome::Missing);
             return Err(unauthorized("Bearer", "a token is required"));
@@ -65,17 +66,17 @@ impl Jwt {
                 self.meter.token(TokenOutcome::Valid);
                 Ok(Instant::now() + left)
             }
-            Err(why) => {
-                self.meter.token(if why == Invalid::Expired {
-                    TokenOutcome::Expired
-                } else {
-                    TokenOutcome::Invalid
-                });
-                self.refusals.note_with(Reason::Jwt, Some(&why));
-                let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
-                Err(unauthorized(&challenge, &why.to_string()))
-            }
+            Err(why) => Err(self.refuse(why)),
         }
+    }
+
+    /// Counts and tells why a token lets nobody in; returns the response.
+    fn refuse(&self, why: Invalid) -> Box<Denied> {
+        let outcome = if why == Invalid::Expired { TokenOutcome::Expired } else { TokenOutcome::Invalid };
+        self.meter.token(outcome);
+        self.refusals.note_with(Reason::Jwt, Some(&why));
+        let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
+        unauthorized(&challenge, &why.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The keys by which a route's tokens are judged: read at the first need, then kept, and read again as they change.
 //!
-//! One reading at a time, and not soon after another, whatever clients send. If it fails, the keys that are known stay.
+//! One reading at a time, and not soon after another, whatever clients send. If it fails, the keys that are known stay;
+//! but a set without any of use takes their place: the issuer has withdrawn them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,7 +80,8 @@ impl KeyRing {
         }
     }
 
-    /// Returns the keys; waits for the first, and has old ones read again meanwhile. Returns `None` if there are none.
+    /// Returns the keys; waits for the first, and for others if nobody has come for long, and has old ones read again
+    /// meanwhile. Returns `None` if there are none.
     pub(super) async fn known(self: &Arc<Self>) -> Option<Arc<Known>> {
         match self.known.load_full() {
             None => {
@@ -87,9 +89,16 @@ impl KeyRing {
                 self.known.load_full()
             }
             Some(known) => {
-                if known.since.elapsed() > AGE && self.read.try_lock().is_ok_and(|read| is_due(*read, PAUSE))
-                {
-                    self.begin_reading();
+                if known.since.elapsed() <= AGE {
+                    return Some(known);
+                }
+                match self.read.try_lock().map(|read| *read) {
+                    Ok(read) if is_due(read, FORGOTTEN) => {
+                        self.read_again().await;
+                        return self.known.load_full();
+                    }
+                    Ok(read) if is_due(read, PAUSE) => self.begin_reading(),
+                    Ok(_) | Err(_) => {}
                 }
                 Some(known)
             }
@@ -119,7 +128,12 @@ impl KeyRing {
         let reading = self.tracker.spawn(async move {
             match this.read().await {
                 Ok(keys) => this.known.store(Some(Arc::new(Known { keys, since: Instant::now() }))),
-                Err(error) => this.warn(&error),
+                Err(error) => {
+                    if matches!(error, Unread::NoKeys(NoKeys::Nothing)) {
+                        this.known.store(None);
+                    }
+                    this.warn(&error);
+                }
             }
             *read = Some(Instant::now());
         });
@@ -170,6 +184,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// When keys are read again though all tokens have known ones: one may have been withdrawn.
 const AGE: Duration = Duration::from_mins(5);
+/// When nobody has tried to read them for so long that the next client waits for it.
+const FORGOTTEN: Duration = Duration::from_mins(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -230,6 +246,38 @@ mod tests {
         ring.tracker.close();
         ring.tracker.wait().await;
         assert!(!Arc::ptr_eq(&ring.known().await.unwrap(), &first));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_after_a_long_time_waits_for_the_keys_of_now() {
+        let (path, ring, first) = ring("forgotten").await;
+        std::fs::write(&path, SETS[1]).unwrap();
+        advance(FORGOTTEN).await;
+        let second = ring.known().await.unwrap();
+        assert!(!Arc::ptr_eq(&second, &first));
+        std::fs::write(&path, "nothing").unwrap();
+        advance(FORGOTTEN).await;
+        assert!(Arc::ptr_eq(&ring.known().await.unwrap(), &second), "old keys are better than none");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_without_keys_of_use_withdraws_all() {
+        let (path, ring, first) = ring("emptied").await;
+        for (number, set) in
+            [r#"{"keys": []}"#, r#"{"keys": [{"kty": "oct", "k": "AA"}]}"#].into_iter().enumerate()
+        {
+            std::fs::write(&path, set).unwrap();
+            advance(PAUSE).await;
+            if number == 0 {
+                assert!(ring.newer(&first).await.is_none());
+            }
+            assert!(ring.known().await.is_none(), "{set}");
+        }
+        std::fs::write(&path, SETS[1]).unwrap();
+        advance(FIRST_PAUSE).await;
+        assert!(ring.known().await.is_some());
         std::fs::remove_file(path).unwrap();
     }
 

@@ -155,8 +155,10 @@ impl Onward<'_> {
     fn add_forwarded(&self, headers: &mut HeaderMap) {
         let peer = self.client.peer.ip();
         let is_trusted = self.client.peer.is_among(self.trusted);
-        let is_lie =
-            |name: &&HeaderName| hop::is_client_certificate(name) || !is_trusted && hop::is_identity(name);
+        let is_lie = |name: &&HeaderName| {
+            hop::is_client_certificate(name)
+                || if is_trusted { hop::is_disguised_identity(name) } else { hop::is_identity(name) }
+        };
         let lies: Vec<HeaderName> = headers.keys().filter(is_lie).cloned().collect();
         for name in lies {
             headers.remove(name);

@@ -72,9 +72,10 @@ impl<T: Clone> Router<T> {
                 index,
                 server,
             };
-            // A base may be written without the slash at the end of its route.
+            // A base may be written without the slash at the end of its route; and some servers serve what is protected there
+            // without it, too.
             if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
-                && dialect::find(route.dialect).is_some_and(|kind| kind.takes_base)
+                && (route.is_guarded() || dialect::find(route.dialect).is_some_and(|kind| kind.takes_base))
             {
                 entries.push(entry(bare, Reach::Exact, server.clone()));
             }
@@ -91,8 +92,8 @@ impl<T: Clone> Router<T> {
     /// Returns what serves a request of a client that came in at this listener.
     ///
     /// The path as the client wrote it decides, because backends see it so. It must lead to the same route with its dot
-    /// segments resolved, its escapes decoded, or its double slashes merged: otherwise a backend that reads it so would
-    /// serve what another route protects.
+    /// segments resolved, its escapes decoded, its double slashes merged, or its segments' parameters cut off: otherwise a
+    /// backend that reads it so would serve what another route protects.
     ///
     /// # Errors
     /// The path leaves its route.
@@ -106,7 +107,13 @@ impl<T: Clone> Router<T> {
                 index(self.find_path(&dots::resolve(path, slashes), head, listener)) != index(found)
             })
         };
-        if dots::may_have(path) && (strays(path) || strays(&dots::decoded(path))) {
+        let strays_somehow = || {
+            let decoded = dots::decoded(path);
+            let cut = [dots::without_parameters(path), dots::without_parameters(&decoded)];
+            let mut cut = cut.into_iter().flatten();
+            strays(path) || strays(&decoded) || cut.any(|cut| strays(&cut) || strays(&dots::decoded(&cut)))
+        };
+        if dots::may_have(path) && strays_somehow() {
             return Err(LeavesRoute);
         }
         Ok(found.map(|entry| &entry.server))
@@ -154,6 +161,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::networks::Networks;
 
     fn find(routes: &[Route], uri: &str, host: &str) -> Option<usize> {
         try_find(routes, uri, host).unwrap()
@@ -193,6 +201,16 @@ mod tests {
             "//api/x",
             "/\\api/x",
             "/socket%2eio/",
+            "/api;x/y",
+            "/api;/y",
+            "/api;x%2f..%2f..%2fb/y",
+            "/%61pi;x%2fy/z",
+            "/a;%2f..%2fapi/x",
+            "/;/api/x",
+            "/;x/api/y",
+            "/a/..;/api/x",
+            "/api/;/../x",
+            "/%61pi%3bx/y",
         ] {
             assert_eq!(try_find(&routes, path, "a"), Err(LeavesRoute), "{path}");
         }
@@ -210,6 +228,9 @@ mod tests {
             ("/api%2f..%2fadmin", 0),
             ("/socket.io/x.y..z", 2),
             ("/v1x/./y", 3),
+            ("/api/a;x=1/b", 1),
+            ("/a;x=1/api/", 0),
+            ("/v1;x", 3),
         ] {
             assert_eq!(try_find(&routes, path, "a"), Ok(Some(index)), "{path}");
         }
@@ -255,6 +276,19 @@ mod tests {
         assert_eq!(find(&routes, "/files", "a"), Some(0), "its own server says where it leads");
         let both = [at("/echo/", None, "sockjs"), at("/echo", None, "http")];
         assert_eq!((find(&both, "/echo", "a"), find(&both, "/echo/x", "a")), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn a_guarded_route_has_its_path_without_the_slash_too() {
+        let files = |path| Route { dialect: "http", ..Route::at(path, None) };
+        let networks = Networks { allow: vec!["10.0.0.0/8".parse().unwrap()], deny: Vec::new() };
+        let guarded = Route { networks, ..files("/admin/") };
+        let routes = [files("/"), guarded, files("/files/")];
+        assert_eq!((find(&routes, "/admin", "a"), find(&routes, "/files", "a")), (Some(1), Some(0)));
+        assert_eq!(find(&routes, "/administration", "a"), Some(0));
+        for path in ["/%61dmin", "/admin;x", "/files/../admin", "//admin"] {
+            assert_eq!(try_find(&routes, path, "a"), Err(LeavesRoute), "{path}");
+        }
     }
 
     #[test]

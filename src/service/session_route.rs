@@ -244,7 +244,7 @@ impl SessionRoute {
             client,
             trusted: &self.trusted_proxies,
             via: self.via(),
-            identity: self.settings.identity(),
+            identity: &self.settings.identity,
             rules,
         }
     }

@@ -40,6 +40,8 @@ pub struct Route {
     pub jwt: Option<JwtSettings>,
     /// The server that says who may come in; without one everybody may.
     pub auth: Option<AuthSettings>,
+    /// The headers that tell backends who was let in, of all routes: no client can set them itself, wherever it comes in.
+    pub identity: Arc<[HeaderName]>,
     /// Origins that may connect; empty allows all. A request without `Origin` is always allowed.
     pub allowed_origins: Vec<String>,
     /// Its CORS rule.
@@ -78,6 +80,7 @@ impl Route {
             networks: Networks::default(),
             jwt: None,
             auth: None,
+            identity: Arc::default(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
@@ -92,9 +95,9 @@ impl Route {
         }
     }
 
-    /// Returns the headers that tell the backend who a client is, which no client can set itself.
-    pub(super) fn identity(&self) -> &[HeaderName] {
-        self.auth.as_ref().map_or(&[], |auth| &auth.headers)
+    /// Returns whether not everybody may come in.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.jwt.is_some() || self.auth.is_some() || !self.networks.are_all()
     }
 
     /// Returns the route's identity.

@@ -59,7 +59,9 @@ impl Target {
         let path = asked.path();
         // `OPTIONS *` asks about the server and not about a path.
         let Some(prefix) = prefix.filter(|_| path != "*") else { return Some(Uri::from(asked.clone())) };
-        let mut text = self.joined(prefix, path.strip_prefix(prefix).unwrap_or(path))?;
+        // The prefix may lack the slash at its end.
+        let bare = || prefix.strip_suffix('/').and_then(|bare| path.strip_prefix(bare));
+        let mut text = self.joined(prefix, path.strip_prefix(prefix).or_else(bare).unwrap_or(path))?;
         match (self.query.as_str(), asked.query()) {
             ("", None) => {}
             ("", Some(query)) | (query, None) => {

@@ -14,6 +14,7 @@ use crate::support::poller::{POLLING, WEBSOCKET};
 use crate::support::target::Target;
 use crate::support::{SOON, Setup, World, metrics};
 
+mod around;
 mod servers;
 
 /// A plain HTTP server, with what it was asked: the lines of each request's header.

@@ -198,6 +198,36 @@ fn a_cookie_may_hold_the_token() {
 }
 
 #[test]
+fn no_token_reaches_the_backend_beside_the_one_that_is_judged() {
+    let (issuer, app) = (Issuer::new(), Plain::serve(application));
+    let jwks = Jwks::of(&issuer);
+    let token = issuer.issue(HOUR);
+    let several = |world: &World, headers: &[(&str, &str)]| {
+        for way in ["polling", "xhr", "longpoll", "http", "tunnel", "websocket", "framed", "plain"] {
+            begin(world, way, "", headers).assert(401, "there is more than one token\n");
+        }
+    };
+    let world = start(jwks.0.to_str().unwrap(), ", from = \"cookie:session\"", app.addr);
+    let valid = format!("session={token}");
+    several(&world, &[("Cookie", &format!("{valid}; session=forged"))]);
+    several(&world, &[("Cookie", "session=forged; name=J\u{f6}rg"), ("Cookie", &valid)]);
+    several(&world, &[("Cookie", &format!("session =forged; {valid}"))]);
+    let cookie = format!("name=J\u{f6}rg; {valid}");
+    begin(&world, "http", "", &[("Cookie", &cookie)]).assert(200, "fine");
+    app.next();
+    // Nor can its client take away what was judged.
+    begin(&world, "http", "", &[("Cookie", &valid), ("Connection", "cookie")]).assert(200, "fine");
+    assert!(app.next().iter().any(|line| line.to_lowercase() == format!("cookie: {valid}").to_lowercase()));
+
+    let world = start(jwks.0.to_str().unwrap(), "", app.addr);
+    let bearer = format!("Bearer {token}");
+    several(&world, &[("Authorization", &bearer), ("Authorization", "Bearer forged")]);
+    begin(&world, "http", "", &[("Authorization", &bearer), ("Connection", "authorization")])
+        .assert(200, "fine");
+    assert!(app.next().iter().any(|line| line.ends_with(&bearer)));
+}
+
+#[test]
 fn sessions_streams_and_tunnels_end_when_their_token_expires() {
     let (issuer, app) = (Issuer::new(), Plain::serve(streaming));
     let jwks = Jwks::of(&issuer);

@@ -173,7 +173,7 @@ async fn who_goes_on_with_a_connection_long_after_goaway_loses_it() {
     let charge = crate::budget::Budget::default().charge();
     let limits = ConnectionLimits { connection_requests: 1, ..ConnectionLimits::default() };
     let service = |request: Request| async move {
-        if request.uri().path() == "/park" { std::future::pending().await } else { hello(request).await }
+        if request.uri().path() == "/park" { pending().await } else { hello(request).await }
     };
     let make = Arc::new(move |_: ConnectInfo| service_fn(move |request| Box::pin(service(request))));
     let http2 = Http2::new(make, info, ours.into(), PATIENCE, limits, Limited::default(), charge);

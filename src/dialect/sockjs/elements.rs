@@ -59,11 +59,12 @@ impl Iterator for Elements {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        let rest = self.text.as_str().get(self.at..)?.trim_start_matches(SPACE);
+        // As bytes: a string of all that is left would be checked again for each element.
+        let rest = trim_start(self.text.as_bytes().get(self.at..)?);
         let (value, behind) = split_value(rest)?;
-        let message = message(&self.text, value);
-        let next = behind.trim_start_matches(SPACE).strip_prefix(',');
-        self.at = self.text.len() - next.map_or(0, str::len);
+        let message = message(&self.text, std::str::from_utf8(value).ok()?);
+        let next = trim_start(behind).strip_prefix(b",");
+        self.at = self.text.len() - next.map_or(0, <[u8]>::len);
         Some(message)
     }
 }
@@ -96,14 +97,14 @@ fn has_only_strings(text: &str) -> Option<()> {
 }
 
 /// Divides what is left behind the first value; `None` if there is none. It is JSON.
-fn split_value(rest: &str) -> Option<(&str, &str)> {
-    if let Some(inner) = rest.strip_prefix('"') {
-        return rest.split_at_checked(string_len(inner.as_bytes())? + 2);
+fn split_value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let Some(inner) = rest.strip_prefix(b"\"") {
+        return rest.split_at_checked(string_len(inner)? + 2);
     }
     let (mut at, mut depth) = (0, 0_usize);
-    while let Some(sign) = rest.as_bytes().get(at) {
+    while let Some(sign) = rest.get(at) {
         match sign {
-            b'"' => at += string_len(rest.as_bytes().get(at + 1..)?)? + 1,
+            b'"' => at += string_len(rest.get(at + 1..)?)? + 1,
             b'[' | b'{' => depth += 1,
             b',' | b']' if depth == 0 => break,
             b']' | b'}' => depth -= 1,
@@ -111,8 +112,17 @@ fn split_value(rest: &str) -> Option<(&str, &str)> {
         }
         at += 1;
     }
-    let value = rest.get(..at)?.trim_end_matches(SPACE);
-    (!value.is_empty()).then(|| rest.split_at(value.len()))
+    let value = rest.get(..at)?;
+    let len = value.iter().rposition(|&byte| !is_space(byte))? + 1;
+    Some(rest.split_at(len))
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    bytes.iter().position(|&byte| !is_space(byte)).map_or(&[], |at| &bytes[at..])
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Returns a value of the text as a message, which shares the text's buffer where it can.

@@ -24,6 +24,14 @@ fn elements_are_taken_one_by_one() {
     assert_eq!(elements.count(), 100_001);
 }
 
+/// It would take half an hour if each element had all that is left looked at.
+#[test]
+fn an_element_costs_no_more_for_what_stands_behind_it() {
+    let body = format!("[{}\"{}\"]", "\"\",1 ,".repeat(50_000), "é".repeat(400_000));
+    let elements = Elements::of_frame(Text::from(body)).unwrap();
+    assert_eq!(elements.map(|element| text_of(element).len()).sum::<usize>(), 50_000 + 800_000);
+}
+
 #[test]
 fn any_escape_of_json_is_taken() {
     let body = r#" ["\u0041\/\b\f\n\r\t\"\\", "\ud83d\uDE00", "", "é"] "#;

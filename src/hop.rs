@@ -5,18 +5,43 @@ use http::header::{
     HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
-/// Removes the hop-by-hop headers, and those that `Connection` names.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let names: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name, headers)).cloned().collect();
-    for name in names {
-        headers.remove(name);
+/// Which headers of a message are hop-by-hop: by themselves, or because `Connection` names them.
+///
+/// The list is read once: as it may be long, and the headers many, it is not searched for each of them.
+#[derive(Debug)]
+pub(crate) struct HopByHop(HeaderMap<()>);
+
+impl HopByHop {
+    /// Reads what `Connection` names.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut named = HeaderMap::default();
+        for member in list(headers, &CONNECTION) {
+            // Mostly it is one of these, and no header.
+            if [&b"keep-alive"[..], b"close", b"upgrade"].iter().any(|word| member.eq_ignore_ascii_case(word))
+            {
+                continue;
+            }
+            let Ok(name) = HeaderName::from_bytes(member) else { continue };
+            if headers.contains_key(&name) && !is_kept(&name) {
+                named.insert(name, ());
+            }
+        }
+        Self(named)
+    }
+
+    /// Returns whether this header is one of them.
+    pub(crate) fn has(&self, name: &HeaderName) -> bool {
+        is_about_hop(name) || self.0.contains_key(name)
     }
 }
 
-/// Returns whether a header is hop-by-hop: by itself, or because `Connection` names it.
-pub(crate) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
-    is_about_hop(name) || !is_kept(name) && names(headers, &CONNECTION, name.as_str())
+/// Removes the hop-by-hop headers, and those that `Connection` names.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let hop = HopByHop::of(headers);
+    let names: Vec<HeaderName> = headers.keys().filter(|name| hop.has(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Returns whether the list in a header contains `token`, in any case.
@@ -184,6 +209,22 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
             remove_hop_by_hop(&mut headers);
             assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    /// It would take minutes if the list were read again for each header.
+    #[test]
+    fn a_long_list_is_read_once() {
+        let list = HeaderValue::from_bytes(&b",x-1".repeat(100_000)).unwrap();
+        let names = (0..450).map(|number| format!("x-{number}").parse().unwrap());
+        let mut headers: HeaderMap =
+            names.map(|name: HeaderName| (name, HeaderValue::from_static("1"))).collect();
+        headers.insert(CONNECTION, list);
+        for _ in 0..20 {
+            let mut headers = headers.clone();
+            remove_hop_by_hop(&mut headers);
+            assert_eq!(headers.len(), 449);
+            assert!(!headers.contains_key("x-1"));
         }
     }
 

@@ -15,7 +15,7 @@ use super::settings::HeaderRules;
 use super::via::Via;
 use crate::address::{TrustedProxy, is_among};
 use crate::dialect::Subprotocol;
-use crate::hop;
+use crate::hop::{self, HopByHop};
 
 /// What a backend is told besides the client's headers.
 #[derive(Debug)]
@@ -70,11 +70,11 @@ pub(super) fn for_relay(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
 
 fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len() + 4);
+    let hop = HopByHop::of(headers);
     for (name, value) in headers {
-        let hop = hop::is_hop_by_hop(name, headers);
         let handshake = name.as_str().starts_with("sec-websocket-") && !crosses(name);
         let body = name.as_str().starts_with("content-") || [ACCEPT_ENCODING, EXPECT, TRAILER].contains(name);
-        if !(hop || handshake || body) {
+        if !(hop.has(name) || handshake || body) {
             kept.append(name, value.clone());
         }
     }
@@ -85,8 +85,9 @@ fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> Heade
 pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> HeaderMap {
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
+    let hop = HopByHop::of(headers);
     for (name, value) in headers {
-        if name != TRAILER && !hop::is_hop_by_hop(name, headers) {
+        if name != TRAILER && !hop.has(name) {
             kept.append(name, value.clone());
         }
     }

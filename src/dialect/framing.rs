@@ -37,6 +37,11 @@ pub trait Framing: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Returns whether U+FFFD is read in place of what is not UTF-8 in a POST's text. It is longer than what it replaces.
+    fn mends_text(&self) -> bool {
+        false
+    }
+
     /// Returns the packets in a POST's body.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use crate::agent::is_legacy_ie;
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
 use crate::dialect::{Framing, PollBody, PushForm, Refusal};
 use crate::meter::{Direction, Meter};
-use crate::packet::{Packet, Transport};
+use crate::packet::{Packet, Text, Transport};
 use crate::session::{Joined, PushOutcome, Pushes};
 use crate::upstream::{BodyLimits, TooSlow};
 
@@ -252,6 +252,7 @@ async fn take_push(
         // Dropping the push notifies the session.
         Err(ReadFailed::Broken) => return Err(Abort),
     };
+    let body = mended(&*framing, form, body);
     let len = body.len();
     let packets = match framing.decode_push(form, body) {
         Ok(packets) => packets,
@@ -286,6 +287,7 @@ async fn take_queued_push(
         Err(ReadFailed::Slow(slow)) => return Ok(refuse_slow(&*framing, slow, info)),
         Err(ReadFailed::Broken) => return Err(Abort),
     };
+    let body = mended(&*framing, form, body);
     let len = body.len();
     let packets = match framing.decode_push(form, body) {
         Ok(packets) => packets,
@@ -302,6 +304,17 @@ async fn take_queued_push(
         PushOutcome::Accepted => answer_taken(asker, &*framing, info),
         PushOutcome::Refused | PushOutcome::Destroyed => refuse_ended(&*framing, bridge),
     })
+}
+
+/// Returns a body as long as it is kept: text that is mended may be three times as long as it was sent.
+fn mended(framing: &dyn Framing, form: PushForm, body: Bytes) -> Bytes {
+    let is_text = matches!(form, PushForm::Text | PushForm::Form);
+    // A short one is checked once only, when it is decoded.
+    if is_text && body.len() > SHORT_LEN && framing.mends_text() {
+        Text::lossy(body).into_bytes()
+    } else {
+        body
+    }
 }
 
 /// Refuses a POST whose body is given up: its session goes on, and the connection ends behind the response.
@@ -322,5 +335,7 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
 
 /// About a millisecond of work: a longer body would delay the other clients of this thread.
 const INLINE_LEN_MAX: usize = 64 << 10;
+/// A body that takes no more, if it is mended, than what a request takes anyhow.
+const SHORT_LEN: usize = 4 << 10;
 /// Every parked poll holds one.
 const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

@@ -59,6 +59,10 @@ impl Framing for EngineIoFraming {
         form(*self, headers)
     }
 
+    fn mends_text(&self) -> bool {
+        true
+    }
+
     fn decode_push(&self, form: PushForm, body: Bytes) -> Result<Packets, Box<Reply>> {
         Ok(decode(*self, form, body))
     }

@@ -140,6 +140,10 @@ impl Framing for SockJsFraming {
         })
     }
 
+    fn mends_text(&self) -> bool {
+        true
+    }
+
     fn decode_push(&self, form: PushForm, body: Bytes) -> Result<Packets, Box<Reply>> {
         let read = match form {
             PushForm::Unknown | PushForm::Binary => Err(Unreadable::NoPayload),

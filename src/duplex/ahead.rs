@@ -9,7 +9,7 @@ use crate::budget::Charge;
 pub struct Ahead {
     /// Of requests.
     pub read: ReadAhead,
-    /// Of byte streams, for the client.
+    /// Of byte streams, and of the headers of responses, for the client.
     pub written: WrittenAhead,
 }
 

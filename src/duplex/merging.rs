@@ -156,12 +156,12 @@ const PREFACE_LEN: usize = 24;
 pub(super) const HEADER_LEN: usize = 9;
 const LENGTH_LEN: usize = 3;
 pub(super) const KIND: usize = 3;
-const FLAGS: usize = 4;
+pub(super) const FLAGS: usize = 4;
 const STREAM: usize = 5;
 pub(super) const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const CONTINUATION: u8 = 9;
+pub(super) const END_HEADERS: u8 = 4;
 const END_STREAM: u8 = 1;
 /// What a frame may have as long as hyper allows no more.
 const PAYLOAD_MAX: usize = 16 << 10;

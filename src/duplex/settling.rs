@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::merging::Merging;
-use super::written_ahead::DataFrames;
+use super::written_ahead::WrittenFrames;
 use super::{Ahead, Duplex, Unflushed};
 
 /// A [`Duplex`] as a server hands it to hyper for HTTP/2, which reads all the time: unlike
@@ -20,7 +20,7 @@ pub struct Settling {
     unflushed: Unflushed,
     merging: Merging,
     begun: Begun,
-    written: DataFrames,
+    written: WrittenFrames,
     ahead: Ahead,
 }
 
@@ -56,19 +56,27 @@ impl Settling {
     pub fn new(duplex: Duplex, unflushed: Unflushed, ahead: Ahead) -> Self {
         let begun = BegunSince { since: Some(Instant::now()), wholes: 0 };
         let begun = Begun(Arc::new(Mutex::new(begun)));
-        Self { duplex, unflushed, merging: Merging::new(), begun, written: DataFrames::default(), ahead }
+        Self { duplex, unflushed, merging: Merging::new(), begun, written: WrittenFrames::default(), ahead }
     }
 
     fn note_written(&mut self, bytes: &[u8]) {
-        let data_len = self.written.data_len(bytes);
-        if data_len > 0 {
-            self.ahead.written.wrote(data_len);
+        let found = self.written.find(bytes);
+        if found.data_len > 0 {
+            self.ahead.written.wrote(found.data_len);
         }
+        self.ahead.written.heads().wrote(found.head_ends);
     }
 
     /// Returns what knows since when something comes in that must come whole.
     pub fn begun(&self) -> Begun {
         self.begun.clone()
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        // Streams that have become something else may outlive it, and the count with them.
+        self.ahead.written.heads().end();
     }
 }
 
@@ -91,6 +99,7 @@ impl AsyncRead for Settling {
 impl AsyncWrite for Settling {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.ahead.written.heads().set_flushed(false);
         let len = ready!(Pin::new(&mut this.duplex).poll_write(cx, buf))?;
         this.note_written(&buf[..len]);
         Poll::Ready(Ok(len))
@@ -102,6 +111,7 @@ impl AsyncWrite for Settling {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.ahead.written.heads().set_flushed(false);
         let len = ready!(Pin::new(&mut this.duplex).poll_write_vectored(cx, bufs))?;
         let mut left = len;
         for buf in bufs {
@@ -118,8 +128,10 @@ impl AsyncWrite for Settling {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.ahead.written.heads().set_flushed(false);
         ready!(Pin::new(&mut this.duplex).poll_flush(cx))?;
         this.unflushed.clear();
+        this.ahead.written.heads().set_flushed(true);
         Poll::Ready(Ok(()))
     }
 

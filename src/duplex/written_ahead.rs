@@ -1,9 +1,11 @@
-//! What the byte streams of an HTTP/2 connection have written, and the connection itself has not.
+//! What the byte streams of an HTTP/2 connection have written, and the connection itself has not; and what it has taken of
+//! headers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::merging::{DATA, HEADER_LEN, KIND, payload_len};
+use super::heads::Heads;
+use super::merging::{CONTINUATION, DATA, END_HEADERS, FLAGS, HEADER_LEN, HEADERS, KIND, payload_len};
 use crate::budget::Charge;
 
 /// Counts what hyper has taken of a connection's byte streams and not written. It copies that, and does not tell how much
@@ -17,6 +19,7 @@ struct Shared {
     /// While there is none, nothing is counted and nothing is locked.
     writers: AtomicUsize,
     count: Mutex<Count>,
+    heads: Heads,
 }
 
 #[derive(Debug)]
@@ -36,8 +39,14 @@ pub struct Writer(WrittenAhead);
 impl WrittenAhead {
     /// Creates the count of a connection.
     pub fn new(charge: Charge) -> Self {
+        let heads = Heads::new(charge.another());
         let count = Mutex::new(Count { waiting: 0, charge, of_bodies: 0 });
-        Self(Arc::new(Shared { writers: AtomicUsize::new(0), count }))
+        Self(Arc::new(Shared { writers: AtomicUsize::new(0), count, heads }))
+    }
+
+    /// Returns the count of the headers of responses.
+    pub fn heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// Counts a byte stream.
@@ -108,27 +117,41 @@ impl Drop for Writer {
     }
 }
 
-/// Finds the DATA frames in what a connection writes.
+/// Finds the DATA frames, and the ends of header sections, in what a connection writes.
 #[derive(Default, Debug)]
-pub(super) struct DataFrames {
+pub(super) struct WrittenFrames {
     /// How much of the current payload is left.
     rest: usize,
     is_data: bool,
+    /// Whether it is the last of a header section.
+    ends_head: bool,
     header: [u8; HEADER_LEN],
     header_len: usize,
 }
 
-impl DataFrames {
-    /// Returns how many of the next bytes are data.
-    pub(super) fn data_len(&mut self, mut bytes: &[u8]) -> usize {
-        let mut data_len = 0;
+/// What some bytes are.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    /// How many of them are data.
+    pub(super) data_len: usize,
+    /// How many header sections end in them.
+    pub(super) head_ends: usize,
+}
+
+impl WrittenFrames {
+    /// Returns what the next bytes are.
+    pub(super) fn find(&mut self, mut bytes: &[u8]) -> Found {
+        let mut found = Found::default();
         loop {
             let len = self.rest.min(bytes.len());
             bytes = &bytes[len..];
             self.rest -= len;
-            data_len += if self.is_data { len } else { 0 };
+            found.data_len += if self.is_data { len } else { 0 };
+            if self.rest == 0 && std::mem::take(&mut self.ends_head) {
+                found.head_ends += 1;
+            }
             if bytes.is_empty() {
-                return data_len;
+                return found;
             }
             let len = bytes.len().min(HEADER_LEN - self.header_len);
             self.header[self.header_len..][..len].copy_from_slice(&bytes[..len]);
@@ -137,7 +160,10 @@ impl DataFrames {
             if self.header_len == HEADER_LEN {
                 self.header_len = 0;
                 self.rest = payload_len(&self.header);
-                self.is_data = self.header[KIND] == DATA;
+                let kind = self.header[KIND];
+                self.is_data = kind == DATA;
+                self.ends_head =
+                    matches!(kind, HEADERS | CONTINUATION) && self.header[FLAGS] & END_HEADERS != 0;
             }
         }
     }
@@ -175,16 +201,34 @@ mod tests {
     }
 
     #[test]
-    fn data_are_found_however_they_are_written() {
+    fn data_and_the_ends_of_headers_are_found_however_they_are_written() {
         let frame = |kind, payload: &[u8]| {
             let len = u8::try_from(payload.len()).unwrap();
             [&[0, 0, len, kind, 0, 0, 0, 0, 1], payload].concat()
         };
-        let all = [frame(4, b""), frame(1, b"headers"), frame(0, b"one"), frame(0, b""), frame(0, b"three")];
+        let flagged = |kind, payload| {
+            let mut frame = frame(kind, payload);
+            frame[FLAGS] = END_HEADERS;
+            frame
+        };
+        let all = [
+            flagged(4, b""),
+            frame(1, b"headers"),
+            flagged(9, b"and more"),
+            frame(0, b"one"),
+            frame(0, b""),
+            flagged(1, b""),
+            flagged(0, b"three"),
+            flagged(1, b"headers"),
+        ];
         let all = all.concat();
         for len in 1..=all.len() {
-            let mut frames = DataFrames::default();
-            assert_eq!(all.chunks(len).map(|bytes| frames.data_len(bytes)).sum::<usize>(), 8, "by {len}");
+            let mut frames = WrittenFrames::default();
+            let found: Vec<_> = all.chunks(len).map(|bytes| frames.find(bytes)).collect();
+            assert_eq!(found.iter().map(|found| found.data_len).sum::<usize>(), 8, "by {len}");
+            assert_eq!(found.iter().map(|found| found.head_ends).sum::<usize>(), 3, "by {len}");
         }
+        let mut frames = WrittenFrames::default();
+        assert_eq!(frames.find(&all[..all.len() - 1]).head_ends, 2, "the last has not ended");
     }
 }

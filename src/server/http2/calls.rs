@@ -15,9 +15,9 @@ use super::progress::{Progress, Watched};
 use super::streams::Starts;
 use crate::client_body::{ClientBody, Mark, Unasked};
 use crate::date;
-use crate::duplex::{Ahead, Patience, RawHeaders, Unflushed, give_to_hyper};
+use crate::duplex::{Ahead, Heads, Patience, RawHeaders, Room, Unflushed, give_to_hyper};
 use crate::limited::Limited;
-use crate::server::caller::{Call, Serve};
+use crate::server::caller::{Answer, Call, Serve};
 use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use crate::server::connection_limits::{ConnectionLimits, refusal};
 use crate::upstream::Pinned;
@@ -87,6 +87,7 @@ where
             asked,
             starts: self.starts.clone(),
             unflushed: self.unflushed.clone(),
+            held: None,
             is_answered: false,
         }
     }
@@ -103,7 +104,45 @@ pub(super) struct Calling<S: Serve> {
     asked: Asked,
     starts: Starts,
     unflushed: Unflushed,
+    /// The response, while the client has too much to take of others. Boxed because that is rare.
+    held: Option<Box<(Response<S::Body>, Room)>>,
+    /// Whether hyper has the response.
     is_answered: bool,
+}
+
+impl<S: Serve> Calling<S> {
+    /// Returns the response once there is one.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer<S>> {
+        if let Some(refusal) = self.refusal.take() {
+            return Poll::Ready(Ok(*refusal));
+        }
+        if let Call::Later(Some(asked)) = &mut self.call {
+            // Not earlier: requests that come together share what HPACK repeats. Joined, each has a copy, and the service
+            // counts or refuses it at once.
+            message::join_cookies(asked.1.headers_mut());
+        }
+        Pin::new(&mut self.call).poll(cx)
+    }
+
+    /// Returns the response once there is one and hyper may take it. Until then, the request keeps its place among those
+    /// that are served at once.
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Answer<S>> {
+        if self.held.is_none() {
+            let answer = ready!(self.poll_answer(cx));
+            let heads = self.progress.heads();
+            match answer {
+                Ok(response) if heads.are_full() => {
+                    let room = heads.room(Heads::len_of(response.headers()));
+                    self.held = Some(Box::new((response, room)));
+                }
+                answer => return Poll::Ready(answer),
+            }
+        }
+        if let Some(held) = &mut self.held {
+            ready!(held.1.poll(cx));
+        }
+        self.held.take().map_or(Poll::Pending, |held| Poll::Ready(Ok(held.0)))
+    }
 }
 
 impl<S: Serve> Future for Calling<S> {
@@ -111,16 +150,7 @@ impl<S: Serve> Future for Calling<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let answer = if let Some(refusal) = this.refusal.take() {
-            Ok(*refusal)
-        } else {
-            if let Call::Later(Some(asked)) = &mut this.call {
-                // Not earlier: requests that come together share what HPACK repeats. Joined, each has a copy, and the
-                // service counts or refuses it at once.
-                message::join_cookies(asked.1.headers_mut());
-            }
-            ready!(Pin::new(&mut this.call).poll(cx))
-        };
+        let answer = ready!(this.poll_response(cx));
         this.is_answered = true;
         let mut response = answer?;
         give_to_hyper(&mut response, &this.unflushed);
@@ -134,6 +164,7 @@ impl<S: Serve> Future for Calling<S> {
             this.starts.note_last();
         }
         message::finish(&mut response, &this.asked);
+        this.progress.took_head(response.headers());
         if matches!(this.asked, Asked::WebSocket(_)) && response.status() == StatusCode::OK {
             // The next that hyper starts is what writes the byte stream.
             this.progress.detach();

@@ -27,7 +27,7 @@ use super::connect_info::ConnectInfo;
 use super::connection_limits::{ConnectionLimits, Exceeded};
 use super::ending::EndingStage;
 use crate::budget::Charge;
-use crate::duplex::{Ahead, Begun, Duplex, Settling, Unflushed};
+use crate::duplex::{Ahead, Begun, Duplex, Heads, Settling, Unflushed};
 use crate::limited::{Limit, Limited};
 
 /// Serves HTTP/2 over one connection, until it ends.
@@ -38,6 +38,8 @@ where
 {
     connection: Box<Connection<TokioIo<Settling>, Calls<M>, Starts>>,
     streams: Streams,
+    /// What the client has not taken of headers.
+    heads: Heads,
     /// How long a connection may be without requests.
     idle_timeout: Duration,
     idle_since: Option<Instant>,
@@ -72,6 +74,7 @@ where
     ) -> Self {
         let (starts, unflushed) = (Starts::default(), Unflushed::default());
         let ahead = Ahead::new(charge, WINDOW_LEN as usize);
+        let heads = ahead.written.heads().clone();
         let io = Settling::new(duplex, unflushed.clone(), ahead.clone());
         let begun = io.begun();
         let calls = Calls::new(make, info, starts.clone(), unflushed, ahead, limits, limited);
@@ -81,6 +84,7 @@ where
         Self {
             connection,
             streams,
+            heads,
             idle_timeout,
             idle_since: None,
             begun,
@@ -143,6 +147,8 @@ where
             match what {
                 Due::Header => return Poll::Ready(Err(Exceeded(Limit::HeaderTimeout).into())),
                 Due::Stalled => self.streams.end_stalled(now)?,
+                // They are written in turn: no stream can be reset before those of the others are.
+                Due::Unread => return Poll::Ready(Err(self.heads.run_out().into())),
                 Due::Idle if self.is_leaving => return Poll::Ready(Ok(())),
                 Due::Idle | Due::Last => self.leave(),
             }
@@ -161,7 +167,8 @@ where
             self.idle_since = None;
             self.streams.stalled_at().map(|at| (at, Due::Stalled))
         };
-        header.into_iter().chain(last).chain(other).min_by_key(|(due, _)| *due)
+        let unread = self.heads.stalled_at().map(|at| (at, Due::Unread));
+        header.into_iter().chain(last).chain(unread).chain(other).min_by_key(|(due, _)| *due)
     }
 }
 
@@ -172,6 +179,8 @@ enum Due {
     Header,
     /// How long a client may take nothing of a response.
     Stalled,
+    /// How long it may take nothing while headers wait.
+    Unread,
     /// How long a connection may be without requests.
     Idle,
     /// How long a connection accepts requests.
@@ -192,6 +201,7 @@ where
             if let Poll::Ready(ended) = Pin::new(&mut *this.connection).poll(cx) {
                 return Poll::Ready(ended.map_err(Into::into));
             }
+            this.heads.settle();
             if !this.streams.are_started() {
                 return this.poll_limits(cx);
             }

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Buf;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::duplex::{Ahead, Patience, StreamTerms, Writer, WrittenAhead};
+use crate::duplex::{Ahead, Heads, Patience, Room, StreamTerms, Writer, WrittenAhead};
 
 /// How a client takes one response.
 #[derive(Debug)]
@@ -74,6 +75,16 @@ impl Progress {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the count of what the connection has taken of headers and not written.
+    pub(super) fn heads(&self) -> &Heads {
+        self.written_ahead.heads()
+    }
+
+    /// Notes that hyper takes the response's header, or its trailers.
+    pub(super) fn took_head(&self, headers: &HeaderMap) {
+        self.heads().took(Heads::len_of(headers), &self.patience);
     }
 
     /// Returns when the client will have taken nothing for too long; `None` while there is nothing to take.
@@ -208,11 +219,28 @@ pub(super) struct Watched<B> {
     /// Whether a long piece was handed out last. Hyper gets no more before it is taken, so that it can still reset the
     /// stream: it could not any more once it has everything.
     is_long: bool,
+    /// What comes behind the body, until hyper gets it: that is when all of the body is taken, as no window holds it back.
+    trailers: Option<Box<(HeaderMap, Room)>>,
 }
 
 impl<B> Watched<B> {
     pub(super) const fn new(body: B, progress: Arc<Progress>, is_bare: bool) -> Self {
-        Self { body, progress, is_bare, is_long: false }
+        Self { body, progress, is_bare, is_long: false, trailers: None }
+    }
+}
+
+impl<B> Watched<B> {
+    /// Returns the trailers once hyper may take them.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Option<HeaderMap>> {
+        ready!(self.progress.poll_taken(cx));
+        if let Some(held) = &mut self.trailers {
+            ready!(held.1.poll(cx));
+        }
+        let trailers = self.trailers.take().map(|held| held.0);
+        if let Some(trailers) = &trailers {
+            self.progress.took_head(trailers);
+        }
+        Poll::Ready(trailers)
     }
 }
 
@@ -229,16 +257,29 @@ impl<B: Body + Unpin> Body for Watched<B> {
             ready!(this.progress.poll_taken(cx));
             this.is_long = false;
         }
-        let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)?) else { return Poll::Ready(None) };
-        let frame = frame.map_data(|data| {
-            this.is_long = data.remaining() > LONG_LEN;
-            WatchedPiece::new(data, &this.progress)
-        });
-        Poll::Ready(Some(Ok(frame)))
+        if this.trailers.is_none() {
+            let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)?) else {
+                return Poll::Ready(None);
+            };
+            match frame.into_trailers() {
+                Ok(trailers) => {
+                    let room = this.progress.heads().room(Heads::len_of(&trailers));
+                    this.trailers = Some(Box::new((trailers, room)));
+                }
+                Err(frame) => {
+                    let frame = frame.map_data(|data| {
+                        this.is_long = data.remaining() > LONG_LEN;
+                        WatchedPiece::new(data, &this.progress)
+                    });
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+            }
+        }
+        this.poll_trailers(cx).map(|trailers| trailers.map(Frame::trailers).map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_bare || !self.is_long && self.body.is_end_stream()
+        self.is_bare || !self.is_long && self.trailers.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

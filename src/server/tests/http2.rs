@@ -10,6 +10,7 @@ mod ahead;
 mod bounds;
 mod frames;
 mod goaway;
+mod heads;
 mod limits;
 mod messages;
 mod receipts;

@@ -177,7 +177,7 @@ async fn who_goes_on_with_a_connection_long_after_goaway_loses_it() {
     };
     let make = Arc::new(move |_: ConnectInfo| service_fn(move |request| Box::pin(service(request))));
     let http2 = Http2::new(make, info, ours.into(), PATIENCE, limits, Limited::default(), charge);
-    let connection = tokio::spawn(http2);
+    let connection = TaskTracker::new().spawn(http2);
     let mut frames = Frames::begin(client, &[]).await;
     frames.get(1, "/park").await;
     frames.get(3, "/").await;

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::duplex::{Asking, Carries};
 use crate::tls::Failure;
 
 /// Sends requests to one ACME server.
@@ -54,8 +55,9 @@ impl Client {
         request.headers_mut().insert(HOST, host);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = Uri::try_from(path).map_err(io::Error::other)?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let stream: Box<dyn Carries> = Box::new(stream);
+        let stream = TokioIo::new(Asking::new(stream.into()));
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(io::Error::other)?;
             let (head, body) = response.into_parts();

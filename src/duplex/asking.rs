@@ -2,25 +2,33 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Duplex;
+use super::interim::{Answers, Interim};
 
 /// A [`Duplex`] as a client hands it to hyper. Hyper rejects a response that arrives before the request is written, but
-/// a full server sends its response as soon as it is connected.
+/// a full server sends its response as soon as it is connected. Hyper also reads interim responses without end, so there
+/// may be only so many.
 #[derive(Debug)]
 pub struct Asking {
     duplex: Duplex,
     has_asked: bool,
     reader: Option<Waker>,
+    interim: Interim,
 }
 
 impl Asking {
     /// Creates a stream that has not been written yet.
-    pub const fn new(duplex: Duplex) -> Self {
-        Self { duplex, has_asked: false, reader: None }
+    pub fn new(duplex: Duplex) -> Self {
+        Self { duplex, has_asked: false, reader: None, interim: Interim::default() }
+    }
+
+    /// Returns what notes each request after the first.
+    pub fn answers(&self) -> Answers {
+        self.interim.answers()
     }
 
     /// Returns the stream itself.
@@ -46,7 +54,9 @@ impl AsyncRead for Asking {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Pin::new(&mut this.duplex).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.duplex).poll_read(cx, buf))?;
+        Poll::Ready(this.interim.note_read(&buf.filled()[before..]))
     }
 }
 

@@ -183,7 +183,9 @@ impl Forwarder {
         // The connection serves one route after another: each request sets its own limit.
         let patience = Patience::new(self.response_timeout);
         let stream = stream.with_patience(Some(patience.clone()));
-        let shaken = handshake::builder().handshake(TokioIo::new(Asking::new(stream))).await;
+        let stream = Asking::new(stream);
+        let answers = stream.answers();
+        let shaken = handshake::builder().handshake(TokioIo::new(stream)).await;
         let (sender, connection) = shaken.map_err(handshake::handle_error)?;
         let life = CancellationToken::new();
         let until = life.clone();
@@ -192,7 +194,7 @@ impl Forwarder {
             let _ = until.run_until_cancelled(connection.with_upgrades()).await;
         });
         let endpoint = place.as_ref().map(Place::endpoint);
-        Ok(Connection { sender, target, endpoint, patience, life, is_personal: false })
+        Ok(Connection { sender, target, endpoint, patience, answers, life, is_personal: false })
     }
 
     async fn ask_over(
@@ -204,6 +206,7 @@ impl Forwarder {
         pinned: &Pinned,
         place: &mut Option<Place>,
     ) -> Result<Forwarded, Failure> {
+        connection.answers.await_next();
         let response = {
             let mut answering = pin!(connection.sender.try_send_request(request));
             loop {

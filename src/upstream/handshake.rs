@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::{Agreed, Asking, Buffers, Deflate, Duplex, Stalled};
+use crate::duplex::{Agreed, Asking, Buffers, Deflate, Duplex, Stalled, TooManyInterim};
 use crate::hop;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::spelling::Spelling;
@@ -277,6 +277,9 @@ fn fresh_key() -> Result<HeaderValue, OpenError> {
 pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     if let Some(Stalled(limit)) = Stalled::among(&error) {
         return OpenError::Slow(limit);
+    }
+    if let Some(fault) = TooManyInterim::among(&error) {
+        return OpenError::Protocol(fault.to_string());
     }
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {

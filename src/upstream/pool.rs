@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
-use crate::duplex::Patience;
+use crate::duplex::{Answers, Patience};
 use crate::upstream::address::Endpoint;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) endpoint: Option<Endpoint>,
     /// The patience with the backend, as the current request sets it.
     pub(super) patience: Patience,
+    /// Notes each request: its response comes next.
+    pub(super) answers: Answers,
     /// Ends the connection, whatever it is doing.
     pub(super) life: CancellationToken,
     /// Whether somebody has logged in on it, so that it serves only that client's connection.

@@ -109,3 +109,30 @@ fn interim_responses_are_not_passed_on() {
     line.reply(&ok("page"));
     client.answer().assert(200, "page");
 }
+
+#[test]
+fn so_many_interim_responses_are_read_and_no_more() {
+    const HINT: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+    const MAX: usize = 100;
+    let long = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(7000));
+    let site = Site::new();
+    let mut client = site.client();
+    for too_many in [HINT.repeat(MAX + 1), HINT.repeat(100_000), long.repeat(10)] {
+        client.send_get("/");
+        let mut line = site.accept();
+        line.request();
+        // Each response has as many, and what looks like one in a body is none.
+        for path in ["/next", "/last"] {
+            line.reply(&format!("{}{}", HINT.repeat(MAX), ok(&HINT.repeat(MAX))));
+            client.answer().assert(200, &HINT.repeat(MAX));
+            client.send_get(path);
+            assert_eq!(line.request().target(), path);
+        }
+        // The proxy does not read all of it.
+        let _ = line.wire.try_send(too_many.as_bytes());
+        client.answer().assert(502, "the upstream violated its protocol\n");
+        line.assert_ends();
+    }
+    assert!(site.counted(502));
+    site.assert_healthy();
+}

@@ -122,6 +122,7 @@ async fn an_acceptance_that_does_not_fit_is_none() {
         "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n",
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "\0\0\0\0\r\n\r\n",
+        &"HTTP/1.1 103 x\r\n\r\n".repeat(101),
     ] {
         let (error, _) = front.fail_with(answer(&listener, head.as_bytes())).await;
         assert!(matches!(error, OpenError::Protocol(_)), "{head}: {error}");

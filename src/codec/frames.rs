@@ -17,6 +17,8 @@ pub struct FrameScanner {
     message_len: u64,
     /// Whether the current message continues in another frame.
     unfinished: bool,
+    /// Short fragments that have not been counted.
+    short: u8,
     counted: Counted,
     closed: bool,
 }
@@ -30,7 +32,8 @@ pub struct Counted {
     pub bytes: u64,
     /// Frame headers, and control frames with their content.
     pub overhead: u64,
-    /// Frames that bring nothing of a message: control frames, and empty fragments with others to follow.
+    /// Frames that bring nothing of a message, or little: control frames, of fragments with others to follow those that are
+    /// empty, and one for [so many](SHORT_COUNT) that are [short](SHORT_LEN).
     pub bare: u64,
 }
 
@@ -52,6 +55,7 @@ impl FrameScanner {
             is_control: false,
             message_len: 0,
             unfinished: false,
+            short: 0,
             counted: NOTHING,
             closed: false,
         }
@@ -79,7 +83,7 @@ impl FrameScanner {
             let Some((header, header_len)) = FrameHeader::read(&bytes[at..]) else { return Scan::Pass(at) };
             // A control frame may stand between a message's fragments (RFC 6455, section 5.4), but is none of them.
             self.is_control = header.is_control();
-            self.counted.bare += u64::from(self.is_control || (header.payload_len == 0 && !header.fin));
+            self.count_bare(&header);
             if self.is_control {
                 self.closed |= header.opcode == CLOSE;
             } else {
@@ -97,6 +101,19 @@ impl FrameScanner {
             self.counted.overhead += header_len as u64;
             at += header_len;
             self.left = header.payload_len;
+        }
+    }
+
+    /// Counts a frame that brings nothing of a message, or little.
+    const fn count_bare(&mut self, header: &FrameHeader) {
+        if self.is_control || header.payload_len == 0 && !header.fin {
+            self.counted.bare += 1;
+        } else if header.payload_len < SHORT_LEN && !header.fin {
+            self.short += 1;
+            if self.short == SHORT_COUNT {
+                self.short = 0;
+                self.counted.bare += 1;
+            }
         }
     }
 
@@ -157,6 +174,10 @@ impl<'a> Beginning<'a> {
     }
 }
 
+/// A fragment with less than this is short: what divides a long message into pieces makes them as long at least.
+const SHORT_LEN: u64 = 1 << 10;
+/// So many short fragments count as one frame that brings nothing: a sender whose buffer is small needs a few.
+const SHORT_COUNT: u8 = 16;
 const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0, bare: 0 };
 
 #[cfg(test)]
@@ -202,6 +223,34 @@ mod tests {
         let close = frame(0x88, true, b"");
         assert_eq!(scanner.scan(&close), Scan::Pass(close.len()));
         assert!(scanner.is_closed());
+    }
+
+    #[test]
+    fn of_short_fragments_each_sixteenth_counts_whatever_message_it_belongs_to() {
+        let bare = |fragments: &[(bool, usize)]| {
+            let mut scanner = FrameScanner::new(u64::MAX);
+            let bytes = fragments
+                .iter()
+                .flat_map(|(fin, len)| frame(if *fin { 0x80 } else { 0x00 }, true, &vec![b'x'; *len]));
+            let bytes = bytes.collect::<Vec<_>>();
+            // However few come at once, each is counted.
+            bytes
+                .chunks(1000)
+                .fold((0, Vec::new()), |(bare, mut held), piece| {
+                    held.extend(piece);
+                    let Scan::Pass(pass) = scanner.scan(&held) else { panic!() };
+                    held.drain(..pass);
+                    (bare + scanner.take_counted().bare, held)
+                })
+                .0
+        };
+        assert_eq!(bare(&[(false, 1); 160]), 10);
+        assert_eq!(bare(&[(false, 1023); 160]), 10);
+        assert_eq!(bare(&[(false, 1); 15]), 0);
+        assert_eq!(bare(&[(false, 1), (true, 1)].repeat(32)), 2);
+        assert_eq!(bare(&[(false, 1024); 160]), 0);
+        assert_eq!(bare(&[(true, 1); 160]), 0);
+        assert_eq!(bare(&[(false, 0); 16]), 16);
     }
 
     #[test]

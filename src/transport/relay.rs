@@ -287,8 +287,8 @@ impl Relay {
         let mut pauses = false;
         let up = self.up.take_counted();
         if up != Counted::default() {
-            // What is none costs the backend as much, as it may have to be answered.
-            pauses = self.pace.charge(up.messages + up.bare, up.bytes);
+            // What is none costs the backend as much, as it may have to be answered, and each header is read.
+            pauses = self.pace.charge(up.messages + up.bare, up.bytes + up.overhead);
             meter.from_client(Transport::WebSocket, up.messages, up.bytes);
             self.session.handle.tally.count(Way::FromClient, up.messages, up.bytes);
             meter.overhead(Way::FromClient, Transport::WebSocket, up.overhead);

@@ -95,3 +95,26 @@ fn frames_that_bring_nothing_of_a_message_count_where_the_backend_gets_them() {
         assert_told(&world);
     }
 }
+
+/// Otherwise its frames could be without number, or nothing but headers.
+#[test]
+fn short_fragments_and_the_headers_of_frames_count_where_the_backend_gets_them() {
+    let text = |fin, op, content: &str| Frame { fin, ..Frame::new(op, content) }.encode(Masked::Yes);
+    let fragments = (0..16 * 3 * RATE).flat_map(|_| text(false, Op::CONTINUATION, "x")).collect::<Vec<_>>();
+    let pings = (0..400).flat_map(|_| text(true, Op::PING, &"x".repeat(100))).collect();
+    for (limit, frames, content) in [
+        (format!("messages_per_second = {RATE}"), fragments, 16 * 3 * RATE),
+        ("bytes_per_second = \"10kB\"".to_owned(), pings, 0),
+    ] {
+        let setup = Setup::new().relayed().route(&limit);
+        let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+        let mut socket = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap();
+        let peer = world.accept();
+        let bytes = [text(false, Op::TEXT, "4"), frames, text(true, Op::CONTINUATION, "last")].concat();
+        let sent = Instant::now();
+        socket.wire.send(&bytes);
+        peer.assert_text(&format!("{}last", "x".repeat(content)));
+        assert!(sent.elapsed() > ms(1000), "{limit}: {:?}", sent.elapsed());
+        assert_told(&world);
+    }
+}

@@ -40,12 +40,12 @@ impl Delivery {
         self.batch.as_ref().map_or(0, |batch| batch.last)
     }
 
-    /// Returns the receipt to attach to the written bytes. The session keeps the packets until the receipt is settled
-    /// or lost.
-    pub fn into_receipt(mut self) -> Receipt {
+    /// Returns the receipt to attach to the bytes that were made of the packets, whose number is `written`. The session
+    /// keeps the packets until the receipt is settled or lost.
+    pub fn into_receipt(mut self, written: usize) -> Receipt {
         // Kept before the receipt exists: one that is dropped at once reports a loss, which hands these packets back.
         if let Some(batch) = self.batch.take() {
-            self.bridge.turn(|driver| driver.polls.keep(self.id, batch));
+            self.bridge.turn(|driver| driver.keep(self.id, batch, written));
         }
         Receipt::new(Arc::clone(&self.bridge) as Arc<dyn Settle>, self.id.0)
     }
@@ -53,7 +53,7 @@ impl Delivery {
     /// Reports the packets as written to the client's connection.
     #[cfg(test)]
     pub(crate) fn settle(self) {
-        self.into_receipt().settle();
+        self.into_receipt(0).settle();
     }
 }
 

@@ -304,6 +304,12 @@ impl Driver {
     fn feed_socket(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         while self.session.has_for_socket() && self.socket_state != Pipe::Broken {
+            if self.session.is_short_of_room() {
+                // Another message may become much longer as it is written.
+                self.have_pipes_changed = true;
+                self.count();
+                self.make_room(now);
+            }
             let Some(socket) = &mut self.socket else { break };
             match socket.poll_ready(cx) {
                 Poll::Pending => break,

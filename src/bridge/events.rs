@@ -76,10 +76,12 @@ impl Driver {
 
     /// Wraps the packets that the session handed out last.
     fn batch(&mut self, packets: Vec<Packet>) -> Batch {
-        let cost = 2 * packets.iter().map(session::cost).sum::<usize>();
+        let held: usize = packets.iter().map(session::cost).sum();
+        let cost = held + self.session.take_handed_len();
         self.delivering += cost;
         Batch {
             cost,
+            held,
             packets,
             since: self.session.oldest_answered(),
             last: self.session.last_handed_out(),

@@ -31,6 +31,8 @@ pub(super) struct Batch {
     pub(super) transport: Transport,
     /// What it takes while it is on its way, in bytes: its packets, which may come back, and the response made of them.
     pub(super) cost: usize,
+    /// The part of its packets.
+    pub(super) held: usize,
 }
 
 struct Slot {

@@ -10,6 +10,7 @@ use super::clock::clock_now;
 use super::driver::Driver;
 use super::entry::Entry;
 use super::handle::Bridge;
+use super::polls::{Batch, ReceiverId};
 use super::registry::Registry;
 use crate::budget::{Charge, Due, Holder, choose};
 use crate::limited::{Limit, Limited};
@@ -27,6 +28,17 @@ impl Driver {
         self.holding.set(waiting + self.delivering + self.holding.pipes());
     }
 
+    /// Keeps a batch until it is known to be written. So many bytes were made of it.
+    pub(super) fn keep(&mut self, id: ReceiverId, mut batch: Batch, written: usize) {
+        let before = std::mem::replace(&mut batch.cost, batch.held + written);
+        self.delivering = self.delivering - before + batch.cost;
+        // What was measured before did not know the framing. That it was less will be seen soon enough.
+        if batch.cost > before {
+            self.count();
+        }
+        self.polls.keep(id, batch);
+    }
+
     fn held_by_pipes(&self) -> usize {
         let link = self.link.as_ref().map_or(0, |link| link.held());
         link + self.socket.as_ref().map_or(0, |socket| socket.held())
@@ -39,7 +51,7 @@ impl Driver {
             let written = self.socket.as_ref().map_or(0, |socket| socket.held());
             room = room.saturating_sub(self.delivering + written);
         }
-        self.session.handle_room(room, now);
+        self.session.handle_room(room, self.holding.rest(), now);
         self.holding.hold_back(room != usize::MAX && self.session.is_held_back());
     }
 

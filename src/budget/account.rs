@@ -105,6 +105,14 @@ impl Account {
         levels::room(self.used.load(SeqCst), self.max(), self.sessions.load(SeqCst))
     }
 
+    /// Returns how many more bytes may be taken at once by who holds so many.
+    pub(super) fn rest(&self, held: usize) -> usize {
+        if !self.is_tight.load(SeqCst) {
+            return usize::MAX;
+        }
+        levels::rest(self.used.load(SeqCst), self.max(), held)
+    }
+
     pub(super) fn call(&self) {
         if !self.is_called.swap(true, SeqCst) {
             self.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();

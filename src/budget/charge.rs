@@ -109,6 +109,12 @@ impl Holding {
         self.charge.account.room()
     }
 
+    /// Returns how many more bytes the session may take at once until all of the budget is used; any number while no
+    /// session is held back, or would be if this one held nothing: then it waits for nobody.
+    pub fn rest(&self) -> usize {
+        self.charge.account.rest(self.charge.bytes)
+    }
+
     /// Counts whether the session is held back.
     pub fn hold_back(&mut self, is_held_back: bool) {
         if self.is_held_back != is_held_back {

@@ -82,6 +82,11 @@ pub trait Framing: Send + Sync + fmt::Debug {
         self.encode_poll(batch)
     }
 
+    /// Returns how many bytes each byte of a packet, measured as the session's policy does, may become in a response.
+    fn growth(&self) -> u8 {
+        1
+    }
+
     /// Returns whether a receiver of it takes one batch after another.
     fn streams(&self) -> bool {
         false

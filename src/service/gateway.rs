@@ -136,6 +136,7 @@ impl Gateway {
             Task::Poll(bridge, framing, terms) => self.poll(bridge, framing, terms, asker, body, origin),
             Task::Stream(bridge, framing, terms) => {
                 polling::skip(body, &self.route.tracker);
+                let terms = Terms { growth: framing.growth(), ..terms };
                 match bridge.stream(terms) {
                     Ok(parked) => answered(polling::answer_stream(parked, asker, framing)),
                     Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),

@@ -108,10 +108,12 @@ impl<'r> NewSession<'r> {
         let framing = Arc::clone(&bridge.info().framing);
         let mut response = match self.begun {
             Some(reply) => polling::respond(reply),
-            None if framing.streams() => match bridge.stream(Terms::default()) {
-                Ok(parked) => polling::answer_stream(parked, asker, framing),
-                Err(_) => return polling::refuse_ended(&*framing, &bridge),
-            },
+            None if framing.streams() => {
+                match bridge.stream(Terms { growth: framing.growth(), ..Terms::default() }) {
+                    Ok(parked) => polling::answer_stream(parked, asker, framing),
+                    Err(_) => return polling::refuse_ended(&*framing, &bridge),
+                }
+            }
             None => {
                 let Ok(parked) = bridge.poll() else { return polling::refuse_ended(&*framing, &bridge) };
                 drop(bridge);

@@ -349,6 +349,7 @@ impl Session {
             self.events.push_back(Event::PushDone(outcome));
         }
         self.paused = None;
+        self.forget_unwritten();
         let before = std::mem::replace(
             &mut self.phase,
             Phase::Departed { closing: to_backend, deadline: now + self.settings.stall_timeout },

@@ -32,6 +32,10 @@ impl Session {
             over || self.is_parked() || self.poll_timeout().is_some(),
             "nothing would ever end it but its client"
         );
+        debug_assert!(
+            self.outbox.has_waiting() || !self.shortage.as_ref().is_some_and(|shortage| shortage.holds()),
+            "nothing is too long"
+        );
         self.outbox.check();
     }
 }

@@ -21,6 +21,7 @@ mod receiver;
 mod room;
 mod settings;
 mod settling;
+mod shortage;
 mod state;
 #[cfg_attr(not(fuzzing), cfg(test))]
 #[expect(clippy::unchecked_time_subtraction, reason = "a moment just before another")]

@@ -43,7 +43,7 @@ impl Outbox {
     }
 
     fn put(&mut self, waiting: Waiting) {
-        self.cost += cost(&waiting.packet);
+        self.cost += self.cost_of(&waiting.packet);
         self.packets.push(waiting);
     }
 
@@ -55,58 +55,63 @@ impl Outbox {
     /// Puts a batch that was not delivered back at the front.
     pub(crate) fn restore(&mut self, batch: Vec<Packet>) {
         for packet in batch.into_iter().rev() {
-            self.cost += cost(&packet);
+            self.cost += self.cost_of(&packet);
             self.packets.put_back(Waiting { packet, since: None });
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Packet> {
         let Waiting { packet, .. } = self.packets.take()?;
-        self.cost -= cost(&packet);
+        self.cost -= self.cost_of(&packet);
         self.packets.shrink(ROOM_KEPT);
         Some(packet)
     }
 
     /// Takes packets from the front, at most `count_max` of them and `encoded_max` bytes; at least one, so that a
-    /// message that alone exceeds the limit is not stuck.
+    /// message that alone exceeds the limit is not stuck. Returns them with their length as they are written.
     pub(crate) fn take_batch(
         &mut self,
         encoded_max: usize,
         count_max: usize,
         encoded_len: fn(&Packet) -> usize,
-    ) -> Vec<Packet> {
-        let mut encoded = 0;
-        let fitting = self.packets.waiting().take(count_max).take_while(|Waiting { packet, .. }| {
+    ) -> (Vec<Packet>, usize) {
+        let (mut count, mut encoded) = (0, 0);
+        for Waiting { packet, .. } in self.packets.waiting().take(count_max.max(1)) {
             // One byte per packet for the separator.
-            encoded += encoded_len(packet) + 1;
-            encoded <= encoded_max.saturating_add(1)
-        });
-        let count = fitting.count().max(1);
+            let longer = encoded + encoded_len(packet) + 1;
+            if count > 0 && longer > encoded_max.saturating_add(1) {
+                break;
+            }
+            (count, encoded) = (count + 1, longer);
+        }
         let mut batch = Vec::with_capacity(count);
         if self.acks == Acks::OnCursor {
             // The packets are kept until the client acknowledges them.
             batch.extend((0..count).filter_map(|_| Some(self.packets.hand_out()?.1.packet.clone())));
             self.sent = self.sent.max(self.packets.handed_out());
-            return batch;
+            return (batch, encoded);
         }
         let taken = std::iter::from_fn(|| self.packets.take()).take(count);
         batch.extend(taken.map(|waiting| waiting.packet));
-        self.cost -= batch.iter().map(cost).sum::<usize>();
+        self.cost -= batch.iter().map(|packet| self.cost_of(packet)).sum::<usize>();
         self.packets.shrink(ROOM_KEPT);
-        batch
+        (batch, encoded)
+    }
+
+    /// Returns the next packet that was not handed out.
+    pub(crate) fn next(&self) -> Option<&Packet> {
+        self.packets.waiting().next().map(|waiting| &waiting.packet)
     }
 
     /// Returns whether the next packet is the open packet.
     pub(crate) fn opens_next(&self) -> bool {
-        matches!(self.packets.waiting().next(), Some(Waiting { packet: Packet::Open(_), .. }))
+        matches!(self.next(), Some(Packet::Open(_)))
     }
 
     /// Takes the open packet, and the packet of its [`Piggyback`](super::Piggyback) if that follows directly.
     pub(crate) fn take_greeting(&mut self, piggyback: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
         let mut greeting = Vec::from_iter(self.pop());
-        let is_piggyback = |is_it: fn(&Packet) -> bool| {
-            self.packets.waiting().next().is_some_and(|next| is_it(&next.packet))
-        };
+        let is_piggyback = |is_it: fn(&Packet) -> bool| self.next().is_some_and(is_it);
         if piggyback.is_some_and(is_piggyback) {
             greeting.extend(self.pop());
         }
@@ -123,9 +128,9 @@ impl Outbox {
         if through < acknowledged || through > self.sent {
             return Err(CursorRefused { acknowledged, sent: self.sent });
         }
-        let forgotten: usize =
-            self.packets.forget_through(through).map(|waiting| cost(&waiting.packet)).sum();
-        self.cost -= forgotten;
+        let place = self.place();
+        let forgotten = self.packets.forget_through(through).map(|waiting| waiting.packet.len() + place);
+        self.cost -= forgotten.sum::<usize>();
         self.packets.rewind(through);
         self.packets.shrink(ROOM_KEPT);
         Ok(())
@@ -185,7 +190,18 @@ impl Outbox {
 
     /// Returns the payload of all packets that it holds, in bytes.
     pub(crate) fn payload(&self) -> usize {
-        self.cost - PACKET_COST * self.packets.len()
+        self.cost - self.place() * self.packets.len()
+    }
+
+    /// Returns what a packet takes here, in bytes.
+    fn cost_of(&self, packet: &Packet) -> usize {
+        packet.len() + self.place()
+    }
+
+    /// Returns what a packet's place takes.
+    #[expect(clippy::unused_self, reason = "what it is depends on the queue")]
+    const fn place(&self) -> usize {
+        PACKET_COST
     }
 
     /// Returns the number of bytes that count against `outbox_max`.
@@ -197,7 +213,7 @@ impl Outbox {
     pub(crate) fn check(&self) {
         debug_assert_eq!(
             self.cost,
-            self.packets.kept().map(|waiting| cost(&waiting.packet)).sum::<usize>(),
+            self.packets.kept().map(|waiting| self.cost_of(&waiting.packet)).sum::<usize>(),
             "what waits is counted wrongly"
         );
     }
@@ -244,7 +260,7 @@ mod tests {
     #[test]
     fn a_batch_is_cut_where_it_would_grow_too_long() {
         let mut outbox = outbox(&[9, 9, 9, 100, 1]);
-        let mut take = || lengths(&outbox.take_batch(21, usize::MAX, |packet| packet.len() + 1));
+        let mut take = || lengths(&outbox.take_batch(21, usize::MAX, |packet| packet.len() + 1).0);
         assert_eq!(take(), [9, 9]);
         assert_eq!(take(), [9]);
         assert_eq!(take(), [100], "a larger single message goes alone");
@@ -256,11 +272,11 @@ mod tests {
     fn a_batch_that_comes_home_stands_in_front() {
         let mut outbox = outbox(&[1, 2, 3]);
         let before = outbox.cost();
-        let batch = outbox.take_batch(7, usize::MAX, |packet| packet.len() + 1);
-        assert_eq!(lengths(&batch), [1, 2]);
+        let (batch, encoded) = outbox.take_batch(7, usize::MAX, |packet| packet.len() + 1);
+        assert_eq!((lengths(&batch), encoded), (vec![1, 2], 7));
         outbox.restore(batch);
         assert_eq!(outbox.cost(), before);
-        assert_eq!(lengths(&outbox.take_batch(1000, usize::MAX, Packet::len)), [1, 2, 3]);
+        assert_eq!(lengths(&outbox.take_batch(1000, usize::MAX, Packet::len).0), [1, 2, 3]);
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub struct Policy {
     pub binary: Binary,
     /// The packets that end a receiver which a newer one replaces.
     pub replaced: &'static [Packet],
-    /// Returns a packet's length on the wire, in bytes, for splitting batches.
+    /// Returns a packet's length on the wire, in bytes, for splitting batches, and for what they count while they are
+    /// written.
     pub encoded_len: fn(&Packet) -> usize,
 }
 

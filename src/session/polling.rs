@@ -65,9 +65,11 @@ impl Session {
     pub fn handle_cursor(&mut self, after: Option<u64>, now: Instant) -> Result<(), CursorRefused> {
         let Some(after) = after else {
             self.outbox.rewind();
+            self.forget_unwritten();
             return Ok(());
         };
         self.outbox.acknowledge(after)?;
+        self.forget_unwritten();
         self.note_progress(now);
         Ok(())
     }
@@ -243,7 +245,12 @@ impl Session {
         if self.held_until().is_some_and(|until| now < until) {
             return;
         }
-        if self.outbox.has_waiting() {
+        if self.next_is_too_long(self.receiver_room.growth, now) {
+            // The receiver goes on waiting for it, but no longer than it may.
+            if self.has_waited(now) {
+                self.answer(Vec::new(), now);
+            }
+        } else if self.outbox.has_waiting() {
             self.answered_since = self.outbox.oldest();
             let before = self.outbox.cost();
             let batch = if self.outbox.opens_next() {
@@ -252,9 +259,14 @@ impl Session {
                 self.outbox.take_greeting(self.policy.piggyback.map(|piggyback| piggyback.is_it))
             } else {
                 // While others need memory no more than may wait: the response made of it takes as much again.
-                let bytes = self.settings.batch_max.min(self.receiver_room.bytes).min(self.room);
-                self.outbox.take_batch(bytes, self.receiver_room.messages, self.policy.encoded_len)
+                let room = self.room() / usize::from(self.receiver_room.growth);
+                let bytes = self.settings.batch_max.min(self.receiver_room.bytes).min(room);
+                let measure = self.policy.encoded_len;
+                let (batch, encoded) = self.outbox.take_batch(bytes, self.receiver_room.messages, measure);
+                self.handed_len = u32::try_from(encoded).unwrap_or(u32::MAX);
+                batch
             };
+            self.forget_unwritten();
             self.lent = u32::try_from(before - self.outbox.cost()).unwrap_or(u32::MAX);
             self.give(batch, now);
             self.note_progress(now);

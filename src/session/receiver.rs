@@ -18,6 +18,9 @@ pub struct Terms {
     /// The number of bytes after which a stream ends. If unset, the stream has no limit if messages count as delivered
     /// once written; if its client acknowledges them with the next receiver, the limit is a quarter of `outbox_max`.
     pub budget: Option<usize>,
+    /// How many bytes each byte of a packet, measured as [`Policy::encoded_len`](super::Policy::encoded_len) does, may become
+    /// in its client's framing.
+    pub growth: u8,
     /// Whether it is sent pings while there is nothing else for it.
     pub beats: bool,
     /// Whether its client is connected to another node. If that node dies, a load balancer may ask again before the end
@@ -36,6 +39,7 @@ impl Default for Terms {
             messages: usize::MAX,
             bytes: usize::MAX,
             budget: None,
+            growth: 1,
             beats: true,
             by_peer: false,
             insists: false,
@@ -48,14 +52,15 @@ impl Default for Terms {
 pub(super) struct ReceiverRoom {
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    pub(super) growth: u8,
     pub(super) beats: bool,
     pub(super) by_peer: bool,
 }
 
 impl From<Terms> for ReceiverRoom {
     fn from(terms: Terms) -> Self {
-        let Terms { messages, bytes, beats, by_peer, .. } = terms;
-        Self { messages, bytes, beats, by_peer }
+        let Terms { messages, bytes, growth, beats, by_peer, .. } = terms;
+        Self { messages, bytes, growth, beats, by_peer }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::End;
+use super::outbox::cost;
+use super::shortage::Shortage;
 use super::state::{Pause, Phase, Session};
-use crate::packet::Message;
+use crate::packet::{Message, Packet};
 
 impl Session {
     /// Returns how long a side may read nothing while something waits for it.
@@ -30,15 +32,22 @@ impl Session {
         [self.outbox.oldest(), delivered, self.inbox_since].into_iter().flatten().min()
     }
 
-    /// Sets how many bytes may wait for the client while others need memory, besides the session's own limit; without a
-    /// need, `usize::MAX`. If nothing waits, the backend is read whatever the room is, or the session would stand still
-    /// because of others.
-    pub fn handle_room(&mut self, room: usize, now: Instant) {
+    /// Sets how many bytes may wait for the client while others need memory, besides the session's own limit, and how long
+    /// one message may become as it is written; without a need, both are `usize::MAX`. If nothing waits, the backend is read
+    /// whatever the room is, or the session would stand still because of others.
+    pub fn handle_room(&mut self, room: usize, longest: usize, now: Instant) {
         let room = room.max(1);
-        if room == self.room {
+        let before = self.room();
+        if room == usize::MAX {
+            self.shortage = None;
+        } else {
+            let longest = longest.max(room);
+            let shortage = self.shortage.get_or_insert_with(|| Shortage::new(room, longest).into());
+            (shortage.room, shortage.longest) = (room, longest);
+        }
+        if room == before {
             return;
         }
-        self.room = room;
         if self.is_full() {
             self.note_pressure(now);
         } else {
@@ -46,15 +55,54 @@ impl Session {
         }
     }
 
+    /// Returns how many bytes may wait for the client while others need memory.
+    pub(super) fn room(&self) -> usize {
+        self.shortage.as_ref().map_or(usize::MAX, |shortage| shortage.room)
+    }
+
     /// Returns whether others need memory.
     #[inline]
     pub const fn is_short_of_room(&self) -> bool {
-        self.room != usize::MAX
+        self.shortage.is_some()
     }
 
-    /// Returns whether the backend is not read only because others need memory.
+    /// Returns whether the backend is not read only because others need memory, or a message waits for some.
     pub fn is_held_back(&self) -> bool {
-        self.is_short_of_room() && self.paused.is_some() && self.outbox.cost() < self.settings.outbox_max
+        let Some(shortage) = &self.shortage else { return false };
+        shortage.holds() || self.paused.is_some() && self.outbox.cost() < self.settings.outbox_max
+    }
+
+    /// Returns whether the next message for the client has to wait, because others need memory and it takes far more as
+    /// it is written than it does now: what grows little is counted as it should be from the start. It is tried again soon.
+    pub(super) fn next_is_too_long(&mut self, growth: u8, now: Instant) -> bool {
+        let Some(shortage) = &mut self.shortage else { return false };
+        if let Some(is_too_long) = shortage.judged() {
+            return is_too_long;
+        }
+        let Some(packet @ Packet::Message(_)) = self.outbox.next() else { return false };
+        // Most messages are short, and need no look at each of their bytes.
+        if packet.len().saturating_mul(GROWTH_MAX).saturating_mul(growth.into()) <= shortage.longest {
+            return false;
+        }
+        let len = (self.policy.encoded_len)(packet).saturating_mul(growth.into());
+        let is_too_long = len > shortage.longest && len > 2 * cost(packet);
+        if is_too_long {
+            shortage.hold(len, now);
+        }
+        is_too_long
+    }
+
+    /// Has a message that is too long tried again when its time has come. Returns whether it has waited for too long.
+    pub(super) fn retry_unwritten(&mut self, now: Instant) -> bool {
+        let since = self.shortage.as_mut().and_then(|shortage| shortage.retry(now));
+        since.is_some_and(|since| now >= since + self.settings.stall_timeout)
+    }
+
+    /// Has the next message measured, as it may be another than before.
+    pub(super) fn forget_unwritten(&mut self) {
+        if let Some(shortage) = &mut self.shortage {
+            shortage.forget();
+        }
     }
 
     /// Ends the session because it holds memory that others need. What waits for its backend is dropped.
@@ -77,7 +125,7 @@ impl Session {
     }
 
     fn is_outbox_full(&self) -> bool {
-        self.outbox.cost() >= self.settings.outbox_max.min(self.room)
+        self.outbox.cost() >= self.settings.outbox_max.min(self.room())
     }
 
     /// Returns when a client that fetches nothing has kept its backend waiting for too long. How long it may take for a batch
@@ -104,3 +152,6 @@ impl Session {
         }
     }
 }
+
+/// How many bytes one of a message becomes at most as it is measured.
+const GROWTH_MAX: usize = 8;

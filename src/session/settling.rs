@@ -46,6 +46,7 @@ impl Session {
         let beats = matches!(self.policy.pinger, Pinger::Nobody(_));
         batch.retain(|packet| !(ends_receiver(packet) || beats && matches!(packet, Packet::Ping(_))));
         self.outbox.restore(batch);
+        self.forget_unwritten();
         self.note_pressure(now);
     }
 
@@ -54,6 +55,7 @@ impl Session {
     pub fn handle_unread(&mut self, number: u64) {
         if self.policy.acks == Acks::OnCursor && !self.is_parked() && !self.is_ended() {
             self.outbox.rewind_to(number);
+            self.forget_unwritten();
         }
     }
 
@@ -65,6 +67,12 @@ impl Session {
         if is_awaited || self.poll == PollSlot::Stream {
             self.pulse.handle_given(self.settings.stall_timeout, now);
         }
+    }
+
+    /// Returns the length of the batch of the last [`Event::Answer`](super::Event::Answer) or of a part as it is written, in bytes, as far as
+    /// that was measured. Call it once for each of them.
+    pub fn take_handed_len(&mut self) -> usize {
+        std::mem::take(&mut self.handed_len) as usize
     }
 
     /// Records that a batch is no longer in flight.

@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::pulse::Pulse;
 use super::receiver::{ReceiverRoom, Terms};
 use super::settings::Settings;
+use super::shortage::Shortage;
 use super::upgrade::Upgrade;
 use super::{End, Transport};
 use crate::bucket::Bucket;
@@ -31,8 +32,8 @@ pub struct Session {
     pub(super) transport: Transport,
     pub(super) phase: Phase,
     pub(super) outbox: Outbox,
-    /// How many bytes may wait in it while others need memory.
-    pub(super) room: usize,
+    /// What it may take while others need memory; boxed, because they rarely do.
+    pub(super) shortage: Option<Box<Shortage>>,
     pub(super) inbox: Inbox,
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
@@ -45,6 +46,8 @@ pub struct Session {
     pub(super) in_flight: u32,
     /// What those take that may come back, in bytes.
     pub(super) lent: u32,
+    /// The length of the last batch as it is written, in bytes, until the driver has asked for it.
+    pub(super) handed_len: u32,
     /// When the oldest message of the last batch arrived from the backend.
     pub(super) answered_since: Option<Instant>,
     pub(super) upgrade: Option<Box<Upgrade>>,
@@ -222,7 +225,7 @@ impl Session {
             transport,
             phase: Phase::Open,
             outbox,
-            room: usize::MAX,
+            shortage: None,
             inbox: Inbox::default(),
             poll: PollSlot::Absent,
             receiver_room: Terms::default().into(),
@@ -230,6 +233,7 @@ impl Session {
             push: PushSlot::Idle,
             in_flight: 0,
             lent: 0,
+            handed_len: 0,
             answered_since: None,
             upgrade: None,
             paused: None,
@@ -256,7 +260,7 @@ impl Session {
         self.phase = Phase::Over;
         (self.poll, self.push, self.upgrade, self.leaving) = (PollSlot::Absent, PushSlot::Idle, None, None);
         (self.outbox, self.inbox) = (Outbox::new(self.policy.acks), Inbox::default());
-        self.paused = None;
+        (self.paused, self.shortage) = (None, None);
         self.inbox_since = None;
         self.events.clear();
     }
@@ -352,10 +356,11 @@ impl Session {
 
     /// Returns the next packet for the client's WebSocket. Call it only when the socket has room.
     pub fn next_for_socket(&mut self, now: Instant) -> Option<Packet> {
-        if !self.has_for_socket() {
+        if !self.has_for_socket() || self.next_is_too_long(1, now) {
             return None;
         }
         let packet = self.outbox.pop()?;
+        self.forget_unwritten();
         if matches!(packet, Packet::Open(_)) {
             self.pulse.handle_greeted(now);
         }

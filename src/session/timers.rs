@@ -27,6 +27,8 @@ impl Session {
         let linger =
             self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
         let paused = earlier(self.paused.as_ref().map(|pause| pause.keep_alive_at), self.stalls_at());
+        let unwritten = self.shortage.as_ref().and_then(|shortage| shortage.again_at());
+        let paused = earlier(paused, unwritten);
         // A client that is gone has a separate deadline for its remaining messages.
         let patience = if self.is_paced { Duration::ZERO } else { self.settings.stall_timeout };
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + patience);
@@ -55,7 +57,9 @@ impl Session {
         if self.expires_at.take_if(|at| now >= **at).is_some() {
             self.end(End::Expired, now);
         }
+        let has_waited_for_memory = self.retry_unwritten(now);
         match &mut self.phase {
+            Phase::Open if has_waited_for_memory => self.handle_shortage(now),
             Phase::Open => self.keep_time(now),
             Phase::Closing { end, deadline, .. } if now >= *deadline => {
                 let end = *end;

@@ -146,7 +146,8 @@ impl fmt::Debug for AnswerPoll {
 }
 
 fn deliver(status: StatusCode, headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
-    let mut response = Response::new(Body::delivery(bytes, delivery.into_receipt()));
+    let receipt = delivery.into_receipt(bytes.len());
+    let mut response = Response::new(Body::delivery(bytes, receipt));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

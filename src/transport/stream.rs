@@ -57,7 +57,8 @@ impl Stream {
                 self.parked.end();
             }
             let is_empty = bytes.is_empty();
-            let piece = Piece::with_receipt(bytes, delivery.into_receipt(), self.connection.clone());
+            let receipt = delivery.into_receipt(bytes.len());
+            let piece = Piece::with_receipt(bytes, receipt, self.connection.clone());
             // An empty piece would end the body. Its receipt is already with the connection.
             if !is_empty {
                 return Poll::Ready(Some(piece));

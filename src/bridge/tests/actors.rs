@@ -122,7 +122,7 @@ impl Client {
             if dice.chance(self.faults.loses) {
                 if dice.chance(50) {
                     // A receipt is lost with its bytes.
-                    let receipt = delivery.into_receipt();
+                    let receipt = delivery.into_receipt(0);
                     sleep(dice.up_to_ms(2)).await;
                     drop(receipt);
                 }

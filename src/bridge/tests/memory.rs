@@ -34,9 +34,47 @@ async fn what_waits_for_a_poll_counts_until_it_is_written() {
     settle().await;
     assert_eq!(budget.used(), 1064);
     let delivery = bridge.poll().unwrap().await.unwrap();
-    assert_eq!(budget.used(), 2 * 1064, "its packet, and the response made of it");
+    assert_eq!(budget.used(), 1064 + 1002, "its packet, and the response made of it");
     delivery.settle();
     assert_eq!(budget.used(), 0);
+}
+
+/// The policy of a dialect in which each byte may be written as six.
+fn escaping() -> Policy {
+    Policy { encoded_len: |packet| 6 * packet.len(), ..policy(HangUp::Ends) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_counts_as_long_as_it_is_written() {
+    let (stage, budget, _) = stage(1_000_000);
+    let mut stage = Stage { policy: escaping(), ..stage };
+    let (bridge, link) = stage.polling();
+    fetch(&bridge).await;
+    link.send(long(1000));
+    let delivery = bridge.poll().unwrap().await.unwrap();
+    assert_eq!(budget.used(), 1064 + 6001);
+    // Its framing escapes the quotes, too.
+    let receipt = delivery.into_receipt(8000);
+    assert_eq!(budget.used(), 1064 + 8000);
+    receipt.settle();
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_grows_is_written_once_there_is_memory_for_it() {
+    let (stage, budget, mut others) = stage(1_000_000);
+    let mut stage = Stage { policy: escaping(), ..stage };
+    let (_bridge, link, client) = stage.web_socket();
+    let _idle: Vec<_> = (0..99).map(|_| stage.web_socket()).collect();
+    assert_eq!(client.next().await, Some(open()));
+    others.set(900_000);
+    link.send(long(20_000));
+    settle().await;
+    assert_eq!((client.arrived().len(), budget.held_back()), (0, 1));
+    // Not so little that sessions are woken: it looks by itself.
+    others.set(800_000);
+    tokio::time::sleep(100 * MS).await;
+    assert_eq!((client.arrived().len(), budget.held_back()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

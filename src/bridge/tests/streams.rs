@@ -153,7 +153,7 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, faults: Faults, has_curs
             let Some(delivery) = next else { break };
             sleep(dice.up_to_ms(2)).await;
             if dice.chance(faults.loses) {
-                drop(delivery.into_receipt());
+                drop(delivery.into_receipt(0));
                 break;
             }
             client.take(delivery.packets());

@@ -76,6 +76,14 @@ impl Framing for EngineIoFraming {
         encode(*self, batch)
     }
 
+    fn growth(&self) -> u8 {
+        match (self.jsonp, self.utf8_twice) {
+            (Some(_), _) => ESCAPED,
+            (None, true) => TWICE,
+            (None, false) => 1,
+        }
+    }
+
     fn add_headers(&self, legacy_ie: bool, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, NO_STORE);
         if legacy_ie {
@@ -172,6 +180,10 @@ const fn strings(framing: EngineIoFraming) -> Strings {
     if framing.utf8_twice { Strings::EncodedTwice } else { Strings::Plain }
 }
 
+/// A control character in a string of a script.
+const ESCAPED: u8 = 6;
+/// A byte of UTF-8 that is encoded as a character of its own.
+const TWICE: u8 = 2;
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -233,6 +245,20 @@ mod tests {
     fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (HeaderValue, Bytes) {
         let PollBody { content_type, bytes, .. } = encode(framing, batch);
         (content_type, bytes)
+    }
+
+    #[test]
+    fn no_framing_makes_more_of_a_packet_than_it_says() {
+        let jsonp = EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..V3 };
+        let twice = EngineIoFraming { utf8_twice: true, ..V3 };
+        for framing in [V3, V4, jsonp, twice, EngineIoFraming { utf8_twice: true, ..jsonp }] {
+            for text in ["\0", "\"", "\\", "a", "é", "\u{2028}", "😀"] {
+                let packet = Packet::Message(Message::text(text.repeat(1000)));
+                let most = usize::from(framing.growth()) * v3::encoded_len(&packet) + 100;
+                let (_, bytes) = encoded(framing, &[packet]);
+                assert!(bytes.len() <= most, "{text:?}: {} of {most} in {framing:?}", bytes.len());
+            }
+        }
     }
 
     #[test]

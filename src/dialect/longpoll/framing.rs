@@ -91,6 +91,10 @@ impl Framing for LongPollFraming {
         PollBody { status, content_type: const { HeaderValue::from_static(reply::JSON) }, bytes }
     }
 
+    fn growth(&self) -> u8 {
+        if self.form == Form::Events { LINE } else { 1 }
+    }
+
     fn begin_stream(&self) -> StreamHead {
         let prelude = match self.form {
             Form::Events => Bytes::from_static(sse::PRELUDE.as_bytes()),
@@ -164,6 +168,8 @@ impl Framing for LongPollFraming {
     }
 }
 
+/// A newline, which is measured as two bytes, begins a line with `data: `.
+const LINE: u8 = 4;
 /// `{"after":1234567890,"messages":[]}`, with room to spare.
 const ANSWER: usize = 48;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -155,6 +155,25 @@ fn what_stands_nowhere_is_404() {
 }
 
 #[test]
+fn no_form_makes_more_of_a_packet_than_its_framing_says() {
+    for (accept, form) in
+        [("*/*", "Json"), ("application/x-ndjson", "Lines"), ("text/event-stream", "Events")]
+    {
+        let Ok(Act::Poll(framing, _) | Act::Stream(framing, _)) =
+            act("GET", "/feed/SID", &[("accept", accept)])
+        else {
+            panic!("it receives")
+        };
+        for text in ["\0", "\n", "\r", "\n\r", "\"", "a", "😀"] {
+            let packet = Packet::Message(Message::text(text.repeat(1000)));
+            let most = usize::from(framing.growth()) * json::encoded_len(&packet) + 100;
+            let bytes = framing.encode_part(&[packet], 1).bytes;
+            assert!(bytes.len() <= most, "{text:?}: {} of {most} as {form}", bytes.len());
+        }
+    }
+}
+
+#[test]
 fn a_get_says_what_it_takes() {
     let terms = |target, headers: &[(&str, &str)]| match act("GET", target, headers) {
         Ok(Act::Poll(_, terms)) => (false, terms),

@@ -182,6 +182,15 @@ impl Framing for SockJsFraming {
         self.marks.apply(headers);
     }
 
+    fn growth(&self) -> u8 {
+        match self.role {
+            Role::Receive(Receiver::EventSource, _) => PERCENT,
+            Role::Receive(Receiver::HtmlFile, _) => ANGLE,
+            Role::Receive(Receiver::Jsonp, _) => QUOTED,
+            Role::Receive(Receiver::Xhr | Receiver::XhrStreaming, _) | Role::Send(_) | Role::WebSocket => 1,
+        }
+    }
+
     fn streams(&self) -> bool {
         matches!(self.role, Role::Receive(receiver, _) if receiver.streams())
     }
@@ -346,6 +355,12 @@ fn why_refused(refused: &Refused) -> Closing {
     Closing { reason: reason.to_owned().into(), ..Closing::new(status.as_u16() + 3600, "") }
 }
 
+/// A percent sign in an event.
+const PERCENT: u8 = 3;
+/// The sign that could end a script.
+const ANGLE: u8 = 6;
+/// A quote, or a backslash of the frame, in a string.
+const QUOTED: u8 = 2;
 /// The length of a WebSocket's reason (RFC 6455, section 5.5). A longer text is a page.
 const REASON_LEN_MAX: usize = 123;
 

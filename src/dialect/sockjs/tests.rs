@@ -10,10 +10,32 @@ use http::{HeaderMap, Request as HttpRequest};
 
 use super::*;
 use crate::dialect::Environment;
+use crate::packet::{Message, Packet};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Versions};
 
 const BACKEND: Backend = Backend { protocol: Protocol::WebSocket, versions: Versions::ALL, socket_io: false };
+
+#[test]
+fn a_receivers_framing_makes_no_more_of_a_packet_than_it_says() {
+    let callback = || Callback::of("c=x", 128).ok();
+    let roles = [
+        Role::Receive(Receiver::Xhr, None),
+        Role::Receive(Receiver::XhrStreaming, None),
+        Role::Receive(Receiver::EventSource, None),
+        Role::Receive(Receiver::HtmlFile, callback()),
+        Role::Receive(Receiver::Jsonp, callback()),
+    ];
+    for role in roles {
+        let framing = SockJsFraming::new(role, Marks::default(), &Settings::default());
+        for text in ["\0", "<", "%", "\"", "\\", "\n", "a", "é", "\u{200d}", "😀"] {
+            let packet = Packet::Message(Message::text(text.repeat(1000)));
+            let most = usize::from(framing.growth()) * frames::encoded_len(&packet) + 100;
+            let bytes = framing.encode_part(&[packet], 1).bytes;
+            assert!(bytes.len() <= most, "{text:?}: {} of {most} in {framing:?}", bytes.len());
+        }
+    }
+}
 
 /// Whether it lets in pages of one origin alone.
 #[derive(Debug)]

@@ -46,6 +46,7 @@ impl Gateway {
     ) -> Serving {
         // An empty body may end in a later packet: if nothing reads that, hyper closes the connection.
         polling::skip(body, &self.route.tracker);
+        let terms = Terms { growth: framing.growth(), ..terms };
         match bridge.poll_on(terms) {
             Ok(parked) => {
                 let answer = AnswerPoll::new(parked, asker, framing);

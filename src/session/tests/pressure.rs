@@ -67,9 +67,96 @@ fn a_batch_takes_no_more_than_may_wait_while_others_need_memory() {
         rig.say(&"x".repeat(1000));
     }
     for (room, messages) in [(2500, 2), (0, 1), (usize::MAX, 7)] {
-        rig.session.handle_room(room, rig.now);
+        rig.session.handle_room(room, room, rig.now);
         assert_eq!(rig.fetch().len(), messages, "{room}");
     }
+}
+
+/// A policy under which each byte of a message is written as six.
+fn escaping() -> Policy {
+    Policy { encoded_len: |packet| 6 * packet.len() + 2, ..policy(HangUp::Ends) }
+}
+
+#[test]
+fn a_message_that_grows_waits_until_there_is_memory_for_it() {
+    for transport in [Transport::Polling, Transport::WebSocket] {
+        let settings = Settings { linger: Duration::ZERO, ..Settings::default() };
+        let mut rig = Rig::begin_with(escaping(), settings, transport);
+        let written = |rig: &mut Rig, longest| {
+            rig.session.handle_room(2500, longest, rig.now);
+            rig.pass(100 * MS);
+            match transport {
+                Transport::WebSocket => rig.written().len(),
+                Transport::Polling | Transport::Streaming if rig.session.is_parked() => 0,
+                Transport::Polling | Transport::Streaming => {
+                    let events = rig.poll();
+                    let [Event::Answer(batch)] = &events[..] else { return 0 };
+                    rig.session.handle_delivered();
+                    batch.len()
+                }
+            }
+        };
+        assert_eq!(written(&mut rig, 0), 1, "the open packet");
+        rig.say(&"x".repeat(400));
+        assert_eq!(written(&mut rig, 0), 1, "it has room for so much");
+        rig.say(&"x".repeat(1000));
+        rig.say(&"x".repeat(1000));
+        assert_eq!(written(&mut rig, 6001), 0, "{transport:?}");
+        assert!(rig.session.is_held_back());
+        rig.session.handle_room(2500, 6002, rig.now);
+        assert!(!rig.session.is_held_back());
+        let rest = match transport {
+            Transport::WebSocket => rig.written().len(),
+            Transport::Polling | Transport::Streaming => {
+                let events = rig.events();
+                rig.session.handle_delivered();
+                let [Event::Answer(batch)] = &events[..] else { panic!("{events:?}") };
+                assert_eq!(rig.session.take_handed_len(), 6003, "with a separator");
+                batch.len() + rig.fetch().len()
+            }
+        };
+        assert_eq!(rest, 2, "one after the other");
+    }
+}
+
+#[test]
+fn a_message_that_stays_as_long_as_it_is_waits_for_nothing() {
+    let mut rig = Rig::polling();
+    rig.say(&"x".repeat(1000));
+    rig.session.handle_room(1, 1, rig.now);
+    assert_eq!(rig.fetch().len(), 1);
+}
+
+#[test]
+fn a_receiver_whose_framing_escapes_more_takes_less() {
+    let mut rig = Rig::polling();
+    for _ in 0..4 {
+        rig.say(&"x".repeat(100));
+    }
+    let terms = Terms { growth: 6, ..Terms::default() };
+    rig.session.handle_room(1400, 1400, rig.now);
+    assert_eq!(rig.session.handle_poll_on(terms, rig.now), Ok(()));
+    let events = rig.events();
+    assert!(matches!(&events[..], [Event::Answer(batch)] if batch.len() == 2), "{events:?}");
+}
+
+#[test]
+fn a_message_that_waits_for_memory_for_stall_timeout_ends_its_session() {
+    let settings = Settings { linger: Duration::ZERO, ..Settings::default() };
+    let mut rig = Rig::begin_with(escaping(), settings, Transport::Polling);
+    assert_eq!(rig.fetch(), [open()]);
+    rig.session.handle_room(2500, 0, rig.now);
+    rig.say(&"x".repeat(1000));
+    assert_eq!(rig.poll(), []);
+    for _ in 0..3 {
+        rig.pass(19_000 * MS);
+        assert_eq!(rig.push(vec![pong()]), [ACCEPTED], "it is alive all the time");
+    }
+    assert!(!rig.session.is_ended());
+    assert_eq!(
+        rig.pass(3200 * MS),
+        [answer(&[Packet::Close(None)]), Event::Ended(End::Memory), closes_link(End::Memory)]
+    );
 }
 
 #[test]

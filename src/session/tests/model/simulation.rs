@@ -177,7 +177,7 @@ impl Simulation {
             Op::Wait(ms) => self.now += ms * MS,
             Op::WaitForDeadline => self.now = self.session.poll_timeout().unwrap_or(self.now),
             Op::Drain(ms) => self.drain(ms * MS),
-            Op::Room(room) => self.session.handle_room(room, self.now),
+            Op::Room(room) => self.session.handle_room(room, room, self.now),
             Op::Shortage => self.session.handle_shortage(self.now),
             Op::Expire(ms) => self.session.expire_at(self.now + ms * MS),
         }

@@ -199,9 +199,11 @@ impl Outbox {
     }
 
     /// Returns what a packet's place takes.
-    #[expect(clippy::unused_self, reason = "what it is depends on the queue")]
     const fn place(&self) -> usize {
-        PACKET_COST
+        match self.acks {
+            Acks::OnWrite => PACKET_COST,
+            Acks::OnCursor => KEPT_COST,
+        }
     }
 
     /// Returns the number of bytes that count against `outbox_max`.
@@ -235,6 +237,9 @@ pub fn cost(packet: &Packet) -> usize {
 
 /// The cost of a packet's place in the queue, in bytes: about the size of [`Packet`] and the header of a shared buffer.
 const PACKET_COST: usize = 64;
+/// The same for a packet that is kept after it was handed out, and shared with the batch that it is in: with its time, the
+/// count of who shares it, and the room that a long queue has to spare.
+const KEPT_COST: usize = 128;
 /// An idle session keeps no room from an earlier burst.
 const ROOM_KEPT: usize = 8;
 
@@ -290,6 +295,19 @@ mod tests {
         assert_eq!(outbox.oldest(), Some(first));
         outbox.take_batch(5, usize::MAX, |packet| packet.len() + 1);
         assert_eq!(outbox.oldest(), Some(second));
+    }
+
+    #[test]
+    fn what_is_kept_for_a_cursor_counts_with_all_that_keeps_it() {
+        // As large as a queue that has just grown, with a buffer and its count of owners for each.
+        let place = 2 * size_of::<Waiting>();
+        let mut outbox = Outbox::new(Acks::OnCursor);
+        (0..3).for_each(|_| outbox.push(Packet::Message(Message::text("x"))));
+        assert_eq!((outbox.cost(), outbox.payload()), (3 * (1 + KEPT_COST), 3));
+        assert!(KEPT_COST >= place, "{place}");
+        outbox.take_batch(usize::MAX, usize::MAX, Packet::len);
+        outbox.acknowledge(2).unwrap();
+        assert_eq!((outbox.cost(), outbox.payload()), (1 + KEPT_COST, 1));
     }
 
     #[test]

@@ -34,9 +34,10 @@ pub(super) fn room(used: usize, max: usize, sessions: usize) -> usize {
     if used >= max { 0 } else { share(max, sessions).max(ROOM_MIN) }
 }
 
-/// Returns how much may be taken at once while the budget is tight, by who holds `held` bytes of what is used.
+/// Returns how much may be taken at once while the budget is tight, by who holds `held` bytes of what is used. What is left
+/// above that is for what nobody can hold back.
 pub(super) const fn rest(used: usize, max: usize, held: usize) -> usize {
-    if used.saturating_sub(held) <= eased(max) { usize::MAX } else { max.saturating_sub(used) }
+    if used.saturating_sub(held) <= eased(max) { usize::MAX } else { scarce(max).saturating_sub(used) }
 }
 
 /// Room for a few short messages, however many sessions there are.

@@ -72,7 +72,7 @@ async fn a_message_that_grows_is_written_once_there_is_memory_for_it() {
     settle().await;
     assert_eq!((client.arrived().len(), budget.held_back()), (0, 1));
     // Not so little that sessions are woken: it looks by itself.
-    others.set(800_000);
+    others.set(740_000);
     tokio::time::sleep(100 * MS).await;
     assert_eq!((client.arrived().len(), budget.held_back()), (1, 0));
 }

@@ -4,7 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use serde_json::Value;
 
 use super::frame::{Ack, Frame, Held, Id, Malformed, NUMBER_MAX};
-use super::{json, parts};
+use super::{bounds, json, parts};
 use crate::packet::{Closing, Message, Text};
 
 const HELLO: u8 = 1;
@@ -95,6 +95,9 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
 /// Reads a frame; payloads share its buffer.
 pub(super) fn decode(mut frame: Bytes) -> Result<Frame, Malformed> {
     let verb = byte(&mut frame)?;
+    if !matches!(verb, TEXT | BINARY) {
+        bounds::short(&frame)?;
+    }
     Ok(match verb {
         HELLO => parts::hello(&elements(&frame)?)?,
         DRAIN => parts::drain(&elements(&frame)?)?,
@@ -148,6 +151,7 @@ fn sync(mut frame: Bytes) -> Result<Frame, Malformed> {
 }
 
 fn elements(rest: &Bytes) -> Result<Vec<Value>, Malformed> {
+    bounds::few_values(rest)?;
     serde_json::from_slice(rest).map_err(|_| Malformed("not a JSON array"))
 }
 

@@ -95,8 +95,8 @@ impl Line {
     /// Refuses a session that is unknown here.
     pub(super) fn refuse(&mut self, id: Id) {
         let frame = unknown(id);
-        // Once is enough for everything in transit.
-        if !self.urgent.contains(&frame) {
+        // Once is enough for everything in transit; there may be thousands that the other side does not read.
+        if !self.urgent.iter().rev().take(RECENT).any(|recent| *recent == frame) {
             self.urgent.push_back(frame);
         }
     }
@@ -113,5 +113,7 @@ pub(super) const fn unknown(id: Id) -> Frame {
     Frame::Close(id, 0, Closing::new(1001, "unknown session"))
 }
 
+/// How many answers are looked through for the same one.
+const RECENT: usize = 32;
 /// How long a session that we have closed waits for the other side's `x`.
 const CLOSE_TIMEOUT: Duration = Duration::from_mins(1);

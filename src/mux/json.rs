@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::frame::{Ack, Frame, Held, Id, Malformed, NUMBER_MAX};
-use super::parts;
+use super::{bounds, parts};
 use crate::packet::{Closing, Message, Text};
 
 /// Writes a frame.
@@ -60,6 +60,14 @@ fn verb(verb: &str, id: Option<Id>, rest: Value) -> String {
 
 /// Reads a frame.
 pub(super) fn decode(text: &str) -> Result<Frame, Malformed> {
+    match begin_of(text) {
+        Some("t" | "b") => bounds::few_values(text.as_bytes())?,
+        Some("a" | "sync") => bounds::short(text.as_bytes())?,
+        Some(_) | None => {
+            bounds::short(text.as_bytes())?;
+            bounds::few_values(text.as_bytes())?;
+        }
+    }
     let frame: Value = serde_json::from_str(text).map_err(|_| Malformed("not JSON"))?;
     let elements = frame.as_array().ok_or(Malformed("a frame is an array"))?;
     let verb = elements.first().and_then(Value::as_str).ok_or(Malformed("a frame begins with a verb"))?;
@@ -86,6 +94,13 @@ pub(super) fn decode(text: &str) -> Result<Frame, Malformed> {
     }
 }
 
+/// Returns the verb of a frame that was not parsed yet.
+fn begin_of(text: &str) -> Option<&str> {
+    let space = [' ', '\t', '\n', '\r'];
+    let rest = text.trim_start_matches(space).strip_prefix('[')?.trim_start_matches(space);
+    Some(rest.strip_prefix('"')?.split_once('"')?.0)
+}
+
 fn message(verb: &str, id: Id, rest: &[Value]) -> Result<Frame, Malformed> {
     let seq = parts::number(rest.first())?;
     let payload = rest.get(1).and_then(Value::as_str).ok_or(Malformed("a message has a text"))?;
@@ -110,6 +125,13 @@ fn close(id: Id, rest: &[Value]) -> Result<Frame, Malformed> {
 pub(super) fn closing(code: u64, reason: Text, by_packet: bool) -> Result<Closing, Malformed> {
     let code = u16::try_from(code).ok().filter(|code| (1000..5000).contains(code));
     let code = code.ok_or(Malformed("x: a code is from 1000 to 4999"))?;
+    // A client's Close frame has room for no more (RFC 6455, section 5.5), and the reason may wait for it.
+    let reason = if reason.len() > REASON_MAX {
+        let text = reason.as_str();
+        Text::from(&text[..text.floor_char_boundary(REASON_MAX)])
+    } else {
+        reason
+    };
     Ok(Closing { code: Some(code).filter(|&code| code != NO_CODE), reason, by_packet })
 }
 
@@ -159,5 +181,6 @@ fn id(value: Option<&Value>) -> Result<Id, Malformed> {
         .ok_or(Malformed("a session id is the letter s and a number"))
 }
 
+const REASON_MAX: usize = 123;
 /// Stands for a close without a code (RFC 6455, section 7.4.1).
 pub(super) const NO_CODE: u16 = 1005;

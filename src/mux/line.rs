@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::bounds::PART;
 use super::frame::{Accepted, ById, Denied, Frame, Held, Hello, Id, Open};
 use super::stream::{Stage, Stream, TOO_LARGE, Terms};
 use crate::budget::Budget;
@@ -275,19 +276,25 @@ impl Line {
             .then_some(self.acks_urgent)
     }
 
-    /// Returns all acknowledgements, in one frame.
+    /// Returns acknowledgements in one frame: all of them, unless they are more than a frame may have.
     pub fn acks(&mut self) -> Option<Frame> {
-        self.wants_acks()?;
-        self.acks_urgent = false;
-        let mut acks = Vec::with_capacity(self.pending_acks.len());
-        for id in std::mem::take(&mut self.pending_acks) {
-            let Some(stream) = self.sessions.get_mut(&id) else { continue };
-            stream.noted = false;
-            if stream.pending_ack(&self.terms).is_some() {
-                acks.push(stream.ack(id, &self.terms));
+        while self.wants_acks().is_some() {
+            let left = self.pending_acks.len().saturating_sub(PART);
+            self.acks_urgent &= left > 0;
+            let ids = self.pending_acks.split_off(left);
+            let mut acks = Vec::with_capacity(ids.len());
+            for id in ids {
+                let Some(stream) = self.sessions.get_mut(&id) else { continue };
+                stream.noted = false;
+                if stream.pending_ack(&self.terms).is_some() {
+                    acks.push(stream.ack(id, &self.terms));
+                }
+            }
+            if !acks.is_empty() {
+                return Some(Frame::Acks(acks));
             }
         }
-        (!acks.is_empty()).then_some(Frame::Acks(acks))
+        None
     }
 
     pub(super) fn epoch(&self) -> &str {

@@ -21,6 +21,7 @@
 //! ```
 
 mod binary;
+mod bounds;
 mod ends;
 mod frame;
 mod json;

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::hop::{HEADER_MAX, LINES_MAX};
 use crate::revision::Revision;
 
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Malformed, NUMBER_MAX, Open};
@@ -154,7 +155,7 @@ pub(super) fn ok(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
         id,
         Box::new(Accepted {
             sid: text_of(object, "sid")?,
-            headers: headers_of(object)?,
+            headers: headers_of_answer(object)?,
             protocol: text_of(object, "protocol")?,
             ping_interval: number_of(object, "ping_interval")?,
             ping_timeout: number_of(object, "ping_timeout")?,
@@ -172,11 +173,12 @@ pub(super) fn deny(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
         .filter(|status| (300..600).contains(status))
         .and_then(|status| StatusCode::from_u16(status).ok())
         .ok_or(Malformed("deny: a status is from 300 to 599"))?;
-    let reason = elements.get(1).and_then(Value::as_str).ok_or(Malformed("deny: no reason"))?.to_owned();
+    let reason = elements.get(1).and_then(Value::as_str).ok_or(Malformed("deny: no reason"))?;
+    let reason = reason[..reason.floor_char_boundary(REASON_MAX)].to_owned();
     let empty = Map::new();
     let more = if elements.len() > 2 { object(elements.get(2))? } else { &empty };
     let engine_io = text_of(more, "by")?.is_some_and(|by| by == ENGINE_IO);
-    Ok(Frame::Deny(id, Box::new(Denied { status, reason, headers: headers_of(more)?, engine_io })))
+    Ok(Frame::Deny(id, Box::new(Denied { status, reason, headers: headers_of_answer(more)?, engine_io })))
 }
 
 /// Reads a `transport`'s elements.
@@ -231,21 +233,41 @@ fn pairs(headers: &HeaderMap) -> Value {
 
 fn headers_of(object: &Map<String, Value>) -> Result<HeaderMap, Malformed> {
     let Some(list) = object.get("headers") else { return Ok(HeaderMap::new()) };
+    if !list.is_array() {
+        return Err(NO_PAIRS);
+    }
     let pair = |value: &Value| {
         let [name, value] = value.as_array()?.as_slice() else { return None };
         let bytes: Option<Vec<u8>> = value.as_str()?.chars().map(|c| u8::try_from(c).ok()).collect();
         let name = HeaderName::from_bytes(name.as_str()?.as_bytes()).ok()?;
         Some((name, HeaderValue::from_bytes(&bytes?).ok()?))
     };
-    let headers = list.as_array().map(|list| list.iter().map(pair).collect::<Option<Vec<_>>>());
-    let headers = headers.flatten().ok_or(Malformed("headers are pairs of a name and a value"))?;
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    // A map of headers has an end, and panics beyond it.
+    if list.len() > HEADERS_MAX {
+        return Err(Malformed("headers are at most 1000"));
+    }
+    let mut map = HeaderMap::with_capacity(list.len());
+    for one in list {
+        let (name, value) = pair(one).ok_or(NO_PAIRS)?;
         map.append(name, value);
     }
     Ok(map)
 }
 
+/// Returns the headers of an answer, which a client may be slow to take.
+fn headers_of_answer(object: &Map<String, Value>) -> Result<HeaderMap, Malformed> {
+    let headers = headers_of(object)?;
+    let len: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if len > HEADER_MAX { Err(Malformed("the headers of an answer are at most 64 KiB")) } else { Ok(headers) }
+}
+
+const NO_PAIRS: Malformed = Malformed("headers are pairs of a name and a value");
+/// Twice as many as a client may send, as proxies add some.
+const HEADERS_MAX: usize = 2 * LINES_MAX;
+const _: () = assert!(HEADERS_MAX == 1000, "the fault says so");
+/// As much as of any other refusal.
+const REASON_MAX: usize = 64 << 10;
 /// The version of this protocol.
 const VERSION: u64 = 1;
 /// Who denies, if it is an Engine.IO server.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::bounds::PART;
 use super::ends::unknown;
 use super::frame::{Frame, Held, Id, Violation};
 use super::line::{Line, Side};
@@ -83,8 +84,6 @@ impl Line {
     }
 }
 
-/// How many sessions one frame lists.
-const PART: usize = 4096;
 /// How many sessions the other side may have that this side has forgotten.
 const SYNC_MAX: usize = 1 << 16;
 /// The backend has lost a session.

@@ -4,6 +4,7 @@ mod again;
 pub(crate) mod breaks;
 mod edges;
 pub(crate) mod hostile;
+mod large;
 mod rules;
 mod wire;
 

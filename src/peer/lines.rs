@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{self, SPELLED};
 use super::prefix::Malformed;
+use crate::hop::LINES_MAX;
 use crate::shared_headers::SharedHeaders;
 
 /// The lines that one connection has brought lately, as they were read. Most clients of a site send the same ones, and all
@@ -80,6 +81,10 @@ fn read(from: &mut &[u8], payload: &Bytes) -> Result<(HeaderMap, bool), Malforme
         let name = name.ok_or(Malformed("not a header's name"))?;
         let value = HeaderValue::from_maybe_shared(payload.slice_ref(long(from)?));
         is_common &= !names::is_of_one_client(byte);
+        // A map of headers has an end, and panics beyond it.
+        if headers.len() >= 2 * LINES_MAX {
+            return Err(Malformed("too many headers"));
+        }
         headers.append(name, value.map_err(|_| Malformed("not a header's value"))?);
     }
     Ok((headers, is_common))

@@ -18,7 +18,7 @@ pub(super) struct Account {
     pub(super) is_tight: AtomicBool,
     /// Whether the budget is tight no more, and nobody was told yet.
     pub(super) has_eased: AtomicBool,
-    /// Whether the waker was woken since the last [`Budget::poll_due`].
+    /// Whether the waker was woken since the last [`Budget::poll_due`](super::Budget::poll_due).
     pub(super) is_called: AtomicBool,
     /// Whether a task is there that ends sessions once all is used, and found some the last time.
     pub(super) has_relief: AtomicBool,

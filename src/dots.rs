@@ -68,9 +68,8 @@ pub(crate) fn decoded(path: &str) -> String {
 
 /// Returns a path as a backend reads it that cuts off the parameters of each segment; `None` if there are none.
 pub(crate) fn without_parameters(path: &str) -> Option<String> {
-    path.contains(';')
-        .then(|| path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()))
-        .map(|names| names.collect::<Vec<_>>().join("/"))
+    let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    path.contains(';').then(|| names.collect::<Vec<_>>().join("/"))
 }
 
 /// Returns whether the part after a prefix leads out of it, even if only on its way.

@@ -151,7 +151,7 @@ fn sync(mut frame: Bytes) -> Result<Frame, Malformed> {
 }
 
 fn elements(rest: &Bytes) -> Result<Vec<Value>, Malformed> {
-    bounds::few_values(rest)?;
+    bounds::few_values(rest, bounds::VALUES_MAX)?;
     serde_json::from_slice(rest).map_err(|_| Malformed("not a JSON array"))
 }
 

@@ -8,8 +8,8 @@ pub(super) const fn short(frame: &[u8]) -> Result<(), Malformed> {
     if frame.len() > LEN_MAX { Err(Malformed("a frame without a payload has at most 1 MiB")) } else { Ok(()) }
 }
 
-/// Refuses JSON with more values than a frame needs, whatever is in its strings.
-pub(super) fn few_values(json: &[u8]) -> Result<(), Malformed> {
+/// Refuses JSON with more values than this, whatever is in its strings.
+pub(super) fn few_values(json: &[u8], max: usize) -> Result<(), Malformed> {
     let (mut values, mut at) = (0, 0);
     while let Some(&byte) = json.get(at) {
         match byte {
@@ -19,7 +19,7 @@ pub(super) fn few_values(json: &[u8]) -> Result<(), Malformed> {
         }
         at += 1;
     }
-    if values > VALUES_MAX { Err(Malformed("a frame with too many values")) } else { Ok(()) }
+    if values > max { Err(Malformed("a frame with too many values")) } else { Ok(()) }
 }
 
 /// Returns the length of a string up to its closing quote.
@@ -40,7 +40,9 @@ pub(super) const PART: usize = 4096;
 /// An `open` has the client's header, of which control characters and quotes become longer.
 const LEN_MAX: usize = 1 << 20;
 /// A header of a thousand lines has four thousand.
-const VALUES_MAX: usize = 10_000;
+pub(super) const VALUES_MAX: usize = 10_000;
+/// A list has four for each session, of which another implementation may name more than this one does.
+pub(super) const LIST_VALUES_MAX: usize = 50_000;
 
 #[cfg(test)]
 mod tests {
@@ -50,12 +52,12 @@ mod tests {
     fn values_are_counted_outside_strings() {
         let many = |one: &str| format!("[{}1]", one.repeat(VALUES_MAX));
         for json in [many("1,"), many("[],"), many("{\"\":0},"), many("\"\\\"\",")] {
-            assert!(few_values(json.as_bytes()).is_err(), "{}", &json[..20]);
+            assert!(few_values(json.as_bytes(), VALUES_MAX).is_err(), "{}", &json[..20]);
         }
         for json in ["[\"", "[\"\\", ""] {
-            assert!(few_values(json.as_bytes()).is_ok());
+            assert!(few_values(json.as_bytes(), VALUES_MAX).is_ok());
         }
         let text = format!("[\"t\",\"s1\",1,\"{}\"]", ",[\\\"{".repeat(VALUES_MAX));
-        assert!(few_values(text.as_bytes()).is_ok());
+        assert!(few_values(text.as_bytes(), VALUES_MAX).is_ok());
     }
 }

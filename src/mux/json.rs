@@ -60,14 +60,12 @@ fn verb(verb: &str, id: Option<Id>, rest: Value) -> String {
 
 /// Reads a frame.
 pub(super) fn decode(text: &str) -> Result<Frame, Malformed> {
-    match begin_of(text) {
-        Some("t" | "b") => bounds::few_values(text.as_bytes())?,
-        Some("a" | "sync") => bounds::short(text.as_bytes())?,
-        Some(_) | None => {
-            bounds::short(text.as_bytes())?;
-            bounds::few_values(text.as_bytes())?;
-        }
+    let verb = begin_of(text);
+    if !matches!(verb, Some("t" | "b")) {
+        bounds::short(text.as_bytes())?;
     }
+    let is_list = matches!(verb, Some("a" | "sync"));
+    bounds::few_values(text.as_bytes(), if is_list { bounds::LIST_VALUES_MAX } else { bounds::VALUES_MAX })?;
     let frame: Value = serde_json::from_str(text).map_err(|_| Malformed("not JSON"))?;
     let elements = frame.as_array().ok_or(Malformed("a frame is an array"))?;
     let verb = elements.first().and_then(Value::as_str).ok_or(Malformed("a frame begins with a verb"))?;

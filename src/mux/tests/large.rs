@@ -78,6 +78,9 @@ fn a_frame_is_not_parsed_that_is_longer_or_has_more_values_than_it_needs() {
     let entries = vec![json!(["s1", 1, 1]); 100_000];
     assert!(read(&json!(["a", entries])).is_err());
     assert!(read(&json!(["a", entries[..4096]])).is_ok());
+    for verb in ["a", "sync"] {
+        assert!(read(&json!([verb, [], vec![json!({"": 0}); 30_000]])).is_err());
+    }
 }
 
 #[test]
